@@ -1,0 +1,327 @@
+"""The three matrix products of a layer, in tiles of vectors held in registers while they run through the depth.
+
+Same as ``W.T @ x + b[:, None]``, ``W @ delta`` and ``x @ delta.T`` on panels, whose columns are samples. Every sum runs
+over its inputs in order, one fma after the other, so a sample's result depends neither on its place nor on the tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, WEIGHT_SUMS, WEIGHTS
+from fastmlp.kernels.jit import kernel, routine
+from fastmlp.kernels.vectors import (
+    FMA,
+    VectorType,
+    call,
+    constant,
+    data_of,
+    fill,
+    first_lanes,
+    ir_vector,
+    lanes,
+    load,
+    load_at,
+    load_first_at,
+    number,
+    splat,
+    store,
+    store_at,
+    store_first_at,
+    totals,
+)
+
+# What a tile's sums begin with: nothing, a scalar of the left factor for each row, or what the output holds.
+FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
+
+
+class Tile:
+    """`rows` x `columns` vectors in registers, while the instructions of a product are written."""
+
+    def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType, rows: int, columns: int) -> None:
+        self.builder, self.rows, self.columns = builder, range(rows), range(columns)
+        self.sums = {(r, c): cgutils.alloca_once(builder, vector) for r in range(rows) for c in range(columns)}
+
+    def start(self, value: Callable[[int, int], ir.Value]) -> None:
+        """Give each sum its first value."""
+        for place, pointer in self.sums.items():
+            self.builder.store(value(*place), pointer)
+
+    def add_products(self, depth: ir.Value, left: Callable[..., ir.Value], right: Callable[..., ir.Value]) -> None:
+        """sum[row, column] += left(row, p) * right(column, p) for each p below `depth`."""
+        builder = self.builder
+        with cgutils.for_range(builder, depth) as loop:
+            columns = [right(column, loop.index) for column in self.columns]
+            for row in self.rows:
+                factor = left(row, loop.index)
+                for column in self.columns:
+                    pointer = self.sums[row, column]
+                    builder.store(call(builder, FMA, factor, columns[column], builder.load(pointer)), pointer)
+
+    def finish(self, use: Callable[[int, int, ir.Value], Any]) -> None:
+        """Hand each sum on."""
+        for place, pointer in self.sums.items():
+            use(*place, self.builder.load(pointer))
+
+
+def at(builder: ir.IRBuilder, start: ir.Value, *steps: tuple[ir.Value | int, ir.Value | int]) -> ir.Value:
+    """start + step * times + ..., in 64-bit integers."""
+
+    def integer(value: ir.Value | int) -> ir.Value:
+        return ir.Constant(start.type, value) if isinstance(value, int) else value
+
+    for step, times in steps:
+        start = builder.add(start, builder.mul(integer(step), integer(times)))
+    return start
+
+
+@intrinsic(prefer_literal=True)
+def product_tile(
+    typingctx: Any, rows: Any, columns: Any, left: Any, left0: Any, left_row: Any, left_depth: Any, right: Any,
+    right0: Any, right_depth: Any, out: Any, out0: Any, out_row: Any, depth: Any, begin: Any, scalars: Any, count: Any
+) -> Any:  # fmt: skip
+    """out[row] = begin + sum over p of left[row, p] * right[p], for `rows` rows of `columns` vectors.
+
+    Row and depth steps are in elements. Of a single column the first `count` lanes are read from and written to `out`.
+    """
+    vector, n_rows, n_columns = VectorType(out.dtype), rows.literal_value, columns.literal_value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir_vector(vector)
+        left_data, right_data, out_data = (
+            data_of(context, builder, array, args[place]) for place, array in ((2, left), (6, right), (9, out))
+        )
+        (l0, l_row, l_depth), (r0, r_depth), (o0, o_row, n, start, s0, most) = args[3:6], args[7:9], args[10:]
+        tile = Tile(builder, kind, n_rows, n_columns)
+        mask = first_lanes(builder, kind.count, most) if n_columns == 1 else None
+
+        def scalar(index: ir.Value) -> ir.Value:
+            return splat(builder, kind, builder.load(builder.gep(left_data, [index])))
+
+        def place(row: int, column: int) -> ir.Value:
+            return at(builder, o0, (o_row, row), (column, kind.count))
+
+        def held(row: int, column: int) -> ir.Value:
+            if mask is None:
+                return load_at(builder, kind, out_data, place(row, column))
+            return load_first_at(builder, kind, out_data, place(row, column), mask)
+
+        def write(row: int, column: int, value: ir.Value) -> None:
+            if mask is None:
+                store_at(builder, value, out_data, place(row, column))
+            else:
+                store_first_at(builder, value, out_data, place(row, column), mask)
+
+        def begins(how: int) -> Any:
+            return builder.if_then(builder.icmp_signed("==", start, ir.Constant(start.type, how)))
+
+        with begins(FROM_ZERO):
+            tile.start(lambda row, column: constant(kind, 0.0))
+        with begins(FROM_SCALARS):
+            tile.start(lambda row, column: scalar(at(builder, s0, (1, row))))
+        with begins(FROM_OUTPUT):
+            tile.start(held)
+        tile.add_products(
+            n,
+            lambda row, p: scalar(at(builder, l0, (l_row, row), (l_depth, p))),
+            lambda column, p: load_at(builder, kind, right_data, at(builder, r0, (column, kind.count), (r_depth, p))),
+        )
+        tile.finish(write)
+        return context.get_dummy_value()
+
+    integers = types.int64
+    return types.void(
+        rows, columns, left, *[integers] * 3, right, *[integers] * 2, out, *[integers] * 6
+    ), codegen  # fmt: skip
+
+
+@intrinsic(prefer_literal=True)
+def inner_tile(
+    typingctx: Any, rows: Any, columns: Any, a: Any, a0: Any, a_step: Any, d: Any, d0: Any, d_step: Any, sums: Any,
+    s0: Any, s_row: Any, vectors: Any
+) -> Any:  # fmt: skip
+    """sums[row, column] += a[row] * d[column] lane by lane, over `vectors` vectors of each panel row."""
+    vector, n_rows, n_columns = VectorType(sums.dtype), rows.literal_value, columns.literal_value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir_vector(vector)
+        a_data, d_data, sums_data = (
+            data_of(context, builder, array, args[place]) for place, array in ((2, a), (5, d), (8, sums))
+        )
+        (a0_, a_step_), (d0_, d_step_), (s0_, s_row_, n) = args[3:5], args[6:8], args[9:]
+        tile = Tile(builder, kind, n_rows, n_columns)
+
+        def place(row: int, column: int) -> ir.Value:
+            return at(builder, s0_, (s_row_, row), (column, kind.count))
+
+        tile.start(lambda row, column: load_at(builder, kind, sums_data, place(row, column)))
+        tile.add_products(
+            n,
+            lambda row, p: load_at(builder, kind, a_data, at(builder, a0_, (a_step_, row), (kind.count, p))),
+            lambda column, p: load_at(builder, kind, d_data, at(builder, d0_, (d_step_, column), (kind.count, p))),
+        )
+        tile.finish(lambda row, column, value: store_at(builder, value, sums_data, place(row, column)))
+        return context.get_dummy_value()
+
+    integers = types.int64
+    return types.void(rows, columns, a, *[integers] * 2, d, *[integers] * 2, sums, *[integers] * 3), codegen
+
+
+@routine
+def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, vectors, depth, begin, s0, last):
+    """out = begin + left @ right in tiles of 4 rows x 4 vectors and what is left over; `last` lanes in the last vector."""
+    width = lanes(out)
+    column = 0
+    while column < vectors:
+        wide = vectors - column > 4 or (vectors - column == 4 and last == width)
+        r, o = r0 + column * width, o0 + column * width
+        count = last if column == vectors - 1 else width
+        row = 0
+        while row < rows:
+            place, s, to = l0 + row * l_row, s0 + row, o + row * o_row
+            if rows - row >= 4:
+                if wide:
+                    product_tile(
+                        4, 4, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
+                    )
+                else:
+                    product_tile(
+                        4, 1, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
+                    )
+                row += 4
+            else:
+                if wide:
+                    product_tile(
+                        1, 4, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
+                    )
+                else:
+                    product_tile(
+                        1, 1, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
+                    )
+                row += 1
+        column += 4 if wide else 1
+
+
+@kernel
+def forward_dense(net, layer, params, here, x, x0, scratch, out0, vectors):
+    """out = W.T @ x + b, a panel of ``fan_out`` rows."""
+    fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+    w0, b0 = here + net.layers[layer, WEIGHTS], here + net.layers[layer, BIASES]
+    product(
+        params, w0, 1, fan_out, x, x0, net.block, scratch, out0, net.block, fan_out, vectors, fan_in, FROM_SCALARS, b0,
+        lanes(scratch)
+    )  # fmt: skip
+
+
+@kernel
+def backward_input(net, layer, params, here, scratch, delta0, vectors):
+    """upstream = W @ delta, a panel of ``fan_in`` rows."""
+    fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+    w0 = here + net.layers[layer, WEIGHTS]
+    product(
+        params, w0, fan_out, 1, scratch, delta0, net.block, scratch, net.upstream, net.block, fan_in, vectors, fan_out,
+        FROM_ZERO, 0, lanes(scratch)
+    )  # fmt: skip
+
+
+@kernel
+def backward_weights(net, layer, x, x0, scratch, delta0, gradient, sums, vectors):
+    """Add ``x @ delta.T`` and ``delta.sum(axis=1)`` to the gradient or to its partial sums, a vector for each."""
+    fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+    width, weight_sums = lanes(sums), net.layers[layer, WEIGHT_SUMS]
+    bias_sums(scratch, delta0, net.block, sums, net.layers[layer, BIAS_SUMS], fan_out, vectors)
+    if weight_sums >= 0:
+        inner_products(x, x0, scratch, delta0, net.block, sums, weight_sums, fan_in, fan_out, vectors)
+    else:
+        stride = turn(scratch, delta0, net.turned, net.block, fan_out, vectors)
+        product(
+            x, x0, net.block, 1, scratch, net.turned, stride, gradient, net.layers[layer, WEIGHTS], fan_out, fan_in,
+            (fan_out + width - 1) // width, vectors * width, FROM_OUTPUT, 0, (fan_out - 1) % width + 1
+        )  # fmt: skip
+
+
+@routine
+def bias_sums(panel, delta0, step, sums, s0, units, vectors):
+    """sums[unit] += delta[unit] lane by lane."""
+    width = lanes(sums)
+    for unit in range(units):
+        value = load(sums, s0 + unit * width)
+        for i in range(delta0 + unit * step, delta0 + unit * step + vectors * width, width):
+            value = value + load(panel, i)
+        store(sums, s0 + unit * width, value)
+
+
+@routine
+def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vectors):
+    """sums[i, unit] += x[i] * delta[unit] lane by lane, in tiles of 4 inputs x 2 units and what is left over."""
+    width = lanes(sums)
+    row_step = fan_out * width
+    unit = 0
+    while unit < fan_out:
+        pair = fan_out - unit >= 2
+        d, s = delta0 + unit * step, s0 + unit * width
+        i = 0
+        while i < fan_in:
+            a, to = x0 + i * step, s + i * row_step
+            if fan_in - i >= 4:
+                if pair:
+                    inner_tile(4, 2, x, a, step, panel, d, step, sums, to, row_step, vectors)
+                else:
+                    inner_tile(4, 1, x, a, step, panel, d, step, sums, to, row_step, vectors)
+                i += 4
+            else:
+                if pair:
+                    inner_tile(1, 2, x, a, step, panel, d, step, sums, to, row_step, vectors)
+                else:
+                    inner_tile(1, 1, x, a, step, panel, d, step, sums, to, row_step, vectors)
+                i += 1
+        unit += 2 if pair else 1
+
+
+@routine
+def turn(panel, delta0, to, step, units, vectors):
+    """Copy a panel to `to`, samples by units; return the length of a sample's row, in whole vectors."""
+    width = lanes(panel)
+    stride = (units + width - 1) // width * width
+    zero = panel.dtype.type(0)
+    for sample in range(vectors * width):
+        for unit in range(units):
+            panel[to + unit] = panel[delta0 + unit * step + sample]
+        for unit in range(units, stride):
+            panel[to + unit] = zero
+        to += stride
+    return stride
+
+
+@routine
+def clear(array, size):
+    """array[:size] = 0, in whole vectors."""
+    zero = fill(array, number(array, 0))
+    for i in range(0, size, lanes(array)):
+        store(array, i, zero)
+
+
+@routine
+def fold(net, gradient, sums):
+    """Add the partial sums to the gradient and set them to zero."""
+    width = lanes(sums)
+    zero = fill(sums, number(sums, 0))
+    for layer in range(net.layers.shape[0]):
+        fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+        for part in range(2):
+            if part == 0:
+                start, to, size = net.layers[layer, WEIGHT_SUMS], net.layers[layer, WEIGHTS], fan_in * fan_out
+            else:
+                start, to, size = net.layers[layer, BIAS_SUMS], net.layers[layer, BIASES], fan_out
+            if start >= 0:
+                for i in range(0, size, width):
+                    # Past the layer's last parameter lie zeros, which change nothing in the next layer's place.
+                    store(gradient, to + i, load(gradient, to + i) + totals(sums, start + i * width))
+                    for k in range(width):
+                        store(sums, start + (i + k) * width, zero)
