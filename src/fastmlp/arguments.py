@@ -1,0 +1,107 @@
+"""The parameters of ``train``, checked before any work starts."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastmlp.initialise import Random
+from fastmlp.options import Activation
+
+Choice = TypeVar("Choice", bound=IntEnum)
+AUTO_BATCH = 200
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int of at least `least`; TypeError or ValueError where it is none."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: give a whole number from {least} on") from None
+    if number < least:
+        raise ValueError(f"{name}={value!r}: give a whole number from {least} on")
+    return number
+
+
+def real(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> float:
+    """`value` as a finite float between the bounds; `above` and `below` leave the bounds themselves out."""
+    expected = f"{'above' if above else 'from'} {low:g}{' on' if not above and high == math.inf else ''}"
+    if high < math.inf:
+        expected += f" {'and below' if below else 'to'} {high:g}"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r}: give a number {expected}") from None
+    inside = (number > low if above else number >= low) and (number < high if below else number <= high)
+    if not inside or not math.isfinite(number):
+        raise ValueError(f"{name}={value!r}: give a finite number {expected}")
+    return number
+
+
+def choice(name: str, value: Any, options: type[Choice]) -> Choice:
+    """The member of `options` that `value` names."""
+    if isinstance(value, options):
+        return value
+    names = {member.name.lower(): member for member in options}
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(map(repr, names))}")
+    return names[value]
+
+
+def hidden_sizes(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    """Units of each hidden layer; ``()`` for none."""
+    if isinstance(hidden, str) or not isinstance(hidden, (Sequence, np.ndarray)):
+        return (whole("hidden", hidden),)
+    return tuple(whole(f"hidden[{place}]", size) for place, size in enumerate(hidden))
+
+
+def hidden_activations(activation: str | Activation | Sequence[str], n_hidden: int) -> tuple[Activation, ...]:
+    """The activation of each hidden layer, from one for all or a sequence."""
+    if isinstance(activation, (str, Activation)) or not isinstance(activation, Sequence):
+        return (choice("activation", activation, Activation),) * n_hidden
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation has {len(activation)} entries, but there are {n_hidden} hidden layers; "
+            "give one for each, or one name for all"
+        )
+    return tuple(choice(f"activation[{place}]", name, Activation) for place, name in enumerate(activation))
+
+
+def rows_per_batch(batch_size: int | str | None, n_samples: int) -> int:
+    """Rows in a batch: all for None, min(200, n) for "auto"; more than there are is clipped with a warning."""
+    if batch_size is None:
+        return n_samples
+    if isinstance(batch_size, str):
+        if batch_size != "auto":
+            raise ValueError(f"batch_size={batch_size!r}: give a whole number, 'auto', or None for full batches")
+        return min(AUTO_BATCH, n_samples)
+    size = whole("batch_size", batch_size)
+    if size > n_samples:
+        warnings.warn(
+            f"batch_size={size} is more than the {n_samples} samples; each batch has them all",
+            UserWarning,
+            stacklevel=3,
+        )
+    return min(size, n_samples)
+
+
+def random_source(seed: int | Random | None) -> Random:
+    """Where random numbers come from."""
+    if isinstance(seed, (np.random.Generator, np.random.RandomState)):
+        return seed
+    if seed is None:
+        return np.random.default_rng()
+    try:
+        return np.random.default_rng(whole("seed", seed, least=0))
+    except TypeError:
+        raise TypeError(
+            f"seed={seed!r}: give a whole number from 0 on, a numpy.random.Generator or RandomState, or None"
+        ) from None

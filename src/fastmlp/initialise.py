@@ -1,0 +1,82 @@
+"""Start weights, drawn in Python so that both engines begin alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Random = np.random.Generator | np.random.RandomState
+# One over the variance of the normals, from fan_in and fan_out; lecun_normal is the article's.
+NORMALS = {
+    "glorot_normal": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
+    "he_normal": lambda fan_in, fan_out: fan_in / 2,
+    "lecun_normal": lambda fan_in, fan_out: fan_in,
+}
+NAMES = ("glorot_uniform", *NORMALS)
+
+
+def start_params(
+    init: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]], sizes: Sequence[int], random: Random
+) -> NDArray[np.float64]:
+    """The flat start parameters: all weights, layer after layer, each (fan_in, fan_out), then all biases.
+
+    ``glorot_uniform`` draws weights and biases from +-sqrt(6 / (fan_in + fan_out)), each layer's weights first (Glorot and
+    Bengio 2010; biases as in scikit-learn). The normals leave the biases at zero (``he_normal``: He et al. 2015;
+    ``lecun_normal``: LeCun et al. 1998).
+
+    Raises
+    ------
+    ValueError
+        If `init` is an unknown name, or holds arrays of wrong shapes or with values that are not finite.
+    TypeError
+        If `init` is neither a name nor a pair (weights, biases).
+    """
+    if isinstance(init, str):
+        weights, biases = _draw(init, sizes, random)
+    elif isinstance(init, Sequence) and len(init) == 2:
+        weights, biases = _given(init[0], init[1], sizes)
+    else:
+        raise TypeError(f"init={init!r}: give a name ({', '.join(NAMES)}) or a pair (weights, biases)")
+    return np.concatenate([part.ravel() for part in (*weights, *biases)])
+
+
+def _draw(name: str, sizes: Sequence[int], random: Random) -> tuple[list[Any], list[Any]]:
+    weights, biases = [], []
+    for fan_in, fan_out in pairwise(sizes):
+        if name == "glorot_uniform":
+            bound = math.sqrt(6 / (fan_in + fan_out))
+            weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
+            biases.append(random.uniform(-bound, bound, fan_out))
+        elif name in NORMALS:
+            weights.append(random.standard_normal((fan_in, fan_out)) / math.sqrt(NORMALS[name](fan_in, fan_out)))
+            biases.append(np.zeros(fan_out))
+        else:
+            raise ValueError(f"init={name!r} is unknown: choose one of {', '.join(NAMES)}, or give (weights, biases)")
+    return weights, biases
+
+
+def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    kinds: list[tuple[str, Sequence[ArrayLike], Any, list[Any]]] = [
+        ("weights", weights, [*pairwise(sizes)], parts[0]),
+        ("biases", biases, [(size,) for size in sizes[1:]], parts[1]),
+    ]
+    for name, arrays, wanted, part in kinds:
+        if len(arrays) != len(wanted):
+            raise ValueError(f"init: {len(arrays)} {name} given, but the net has {len(wanted)} layers; give one for each")
+        for layer, (array, shape) in enumerate(zip(arrays, wanted, strict=True)):
+            values = np.asarray(array, dtype=np.float64)
+            # The article's own biases are (1, n).
+            if name == "biases" and values.shape == (1, *shape):
+                values = values[0]
+            if values.shape != shape:
+                raise ValueError(f"init: {name}[{layer}] has shape {values.shape}, but the net needs {shape}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"init: {name}[{layer}] holds NaN or infinity; give finite start values")
+            part.append(values)
+    return parts

@@ -1,0 +1,220 @@
+"""What users hand in, checked and brought into the form the engines take, with NumPy alone."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.options import Loss
+
+# Columns whose spreads differ by more than this train badly: one rate cannot suit both.
+MOST_SPREAD = 100
+ROWS_FOR_SPREAD = 10_000
+
+
+class Targets(NamedTuple):
+    """What is to be predicted.
+
+    `values` is (n_samples, 1) class numbers for the cross-entropy, else (n_samples, n_outputs) targets, in the working
+    dtype; `flat` says whether `y` had one dimension.
+    """
+
+    values: NDArray[Any]
+    n_outputs: int
+    classes: NDArray[Any] | None
+    flat: bool
+    loss: Loss
+
+
+def working_dtype(X: ArrayLike, dtype: Any) -> np.dtype[Any]:
+    """float32 for float32 X, else float64, unless named.
+
+    Raises
+    ------
+    ValueError
+        If `dtype` is neither float32 nor float64.
+    """
+    if dtype is None:
+        return np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
+    for chosen in (np.dtype(np.float32), np.dtype(np.float64)):
+        if dtype in (chosen, chosen.type, chosen.name):
+            return chosen
+    raise ValueError(f"dtype={dtype!r}: choose float32 or float64, or None to follow X")
+
+
+def as_matrix(X: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """X as rows in C order in the working dtype: itself where it is so already, else one copy.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse, complex or holds what is no number.
+    ValueError
+        If X is not two-dimensional, is empty, or holds NaN or infinity.
+    """
+    if hasattr(X, "toarray"):
+        raise TypeError("X is a sparse matrix: give a dense array, X.toarray()")
+    columns = getattr(X, "columns", None)
+    array = np.asarray(X)
+    if array.ndim != 2:
+        hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
+        raise ValueError(f"X has {array.ndim} dimension(s), but needs rows and columns: {hint}")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(f"X is empty, with shape {array.shape}: give at least one sample and one feature")
+    if np.iscomplexobj(array):
+        raise TypeError("X is complex: give real features, such as X.real and X.imag side by side")
+    if array.dtype.kind not in "fiub":
+        array = _numbers(array, columns)
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(array, dtype=dtype)
+    _require_finite(rows, array, columns)
+    return rows
+
+
+def _numbers(array: NDArray[Any], columns: Any) -> NDArray[Any]:
+    for place in range(array.shape[1]):
+        for row, value in enumerate(array[:, place]):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                name = place if columns is None else repr(columns[place])
+                raise TypeError(
+                    f"X: column {name} holds {value!r} in row {row}, which is no number; encode it "
+                    "(for instance one-hot) or leave the column out"
+                ) from None
+    return array.astype(np.float64)
+
+
+def _require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any) -> None:
+    # One pass without a temporary array tells almost always; where the sum overflows, look closer.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.add.reduce(rows, axis=None)):
+            return
+    bad = np.argwhere(~np.isfinite(rows))
+    if not len(bad):
+        return
+    row, column = bad[0]
+    name = column if columns is None else repr(columns[column])
+    if np.isfinite(np.float64(given[row, column])):
+        raise ValueError(f"X: {given[row, column]} in row {row}, column {name} is too large for {rows.dtype}; scale X")
+    raise ValueError(
+        f"X holds {rows[row, column]} in row {row}, column {name}: leave out or fill in such values "
+        "(for instance with the column's mean)"
+    )
+
+
+def warn_of_wild_scales(rows: NDArray[Any]) -> None:
+    """Warn where one column's spread, from its least to its greatest value, is over 100 times another's."""
+    some = rows[:: max(1, len(rows) // ROWS_FOR_SPREAD)]
+    spread = some.max(axis=0).astype(np.float64) - some.min(axis=0)
+    narrow = np.where(spread > 0, spread, np.inf)
+    widest, narrowest = int(spread.argmax()), int(narrow.argmin())
+    if spread[widest] > MOST_SPREAD * narrow[narrowest]:
+        warnings.warn(
+            f"X: column {widest} spreads {spread[widest] / narrow[narrowest]:.3g} times as wide as column {narrowest}; "
+            "training will be slow or diverge. Standardise X: (X - X.mean(axis=0)) / X.std(axis=0)",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def check_lengths(X: NDArray[Any], y: NDArray[Any]) -> None:
+    """Raise ValueError where `y` has not one entry for each row of X."""
+    n_targets = y.shape[0] if y.ndim else 0
+    if n_targets != len(X):
+        raise ValueError(f"X has {len(X)} rows, but y has {n_targets}: give one target for each row")
+
+
+def as_targets(y: ArrayLike, X: NDArray[Any], loss: str | Loss | None) -> Targets:
+    """Labels to class numbers, values to targets, by the type of `y` unless `loss` says what is meant.
+
+    float is regression; int, bool, string and object are classes; an integer matrix of 0 and 1 is multilabel.
+
+    Raises
+    ------
+    TypeError
+        If `y` is complex, or mixes labels that cannot be compared.
+    ValueError
+        If `y` is empty, has another length than X, holds a single class, NaN or infinity, or does not suit `loss`.
+    """
+    array = np.asarray(y)
+    if np.iscomplexobj(array):
+        raise TypeError("y is complex: give real targets or labels")
+    check_lengths(X, array)
+    if array.ndim > 2:
+        raise ValueError(f"y has {array.ndim} dimensions: give one target, or one row of targets, for each row of X")
+    flat = array.ndim == 1
+    if array.ndim == 2 and array.shape[1] == 1:
+        array, flat = array[:, 0], True
+    chosen = _named_loss(loss) if loss is not None else _inferred_loss(array)
+    if chosen == Loss.SQUARED_ERROR:
+        return _values(array, X.dtype, flat)
+    if array.ndim == 2:
+        if chosen == Loss.CROSS_ENTROPY:
+            raise ValueError(
+                f"y has shape {array.shape}: the cross-entropy takes one label for each row; for rows of 0 and 1 "
+                "name loss='binary_cross_entropy'"
+            )
+        return _labels(array, X.dtype)
+    return _classes(array, X.dtype, chosen)
+
+
+def _named_loss(loss: str | Loss) -> Loss:
+    names = {member.name.lower(): member for member in Loss}
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str) or loss not in names:
+        raise ValueError(f"loss={loss!r} is unknown: choose one of {', '.join(map(repr, names))}, or None to go by y")
+    return names[loss]
+
+
+def _inferred_loss(y: NDArray[Any]) -> Loss:
+    if y.dtype.kind == "f":
+        if y.size and np.isin(y, (0, 1)).all():
+            warnings.warn(
+                "y holds only 0.0 and 1.0, and floats mean regression; for classes give y.astype(int)",
+                UserWarning,
+                stacklevel=4,
+            )
+        return Loss.SQUARED_ERROR
+    return Loss.BINARY_CROSS_ENTROPY if y.ndim == 2 else Loss.CROSS_ENTROPY
+
+
+def _values(y: NDArray[Any], dtype: np.dtype[Any], flat: bool) -> Targets:
+    try:
+        values = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    except (TypeError, ValueError):
+        raise ValueError("y holds what is no number: squared error needs numbers; for labels leave loss at None") from None
+    if not np.isfinite(values).all():
+        raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
+    return Targets(values, values.shape[1], None, flat, Loss.SQUARED_ERROR)
+
+
+def _labels(y: NDArray[Any], dtype: np.dtype[Any]) -> Targets:
+    if y.dtype.kind not in "iubf" or not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            "y is a matrix, which means one column of 0 and 1 for each label, but it holds other values; "
+            "for regression give floats, for classes one label for each row"
+        )
+    return Targets(np.ascontiguousarray(y, dtype=dtype), y.shape[1], None, False, Loss.BINARY_CROSS_ENTROPY)
+
+
+def _classes(y: NDArray[Any], dtype: np.dtype[Any], loss: Loss) -> Targets:
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
+    try:
+        classes, numbers = np.unique(y, return_inverse=True)
+    except TypeError:
+        raise TypeError("y mixes labels that cannot be compared, or lacks some: give labels of one type") from None
+    if len(classes) < 2:
+        raise ValueError(f"y holds a single class, {classes[0]!r}: give samples of at least two")
+    if loss == Loss.BINARY_CROSS_ENTROPY and len(classes) > 2:
+        raise ValueError(
+            f"y holds {len(classes)} classes: loss='binary_cross_entropy' takes two, or a matrix of 0 and 1; "
+            "for more classes leave loss at None"
+        )
+    n_outputs = 1 if loss == Loss.BINARY_CROSS_ENTROPY else len(classes)
+    return Targets(numbers.reshape(-1, 1).astype(dtype), n_outputs, classes, True, loss)

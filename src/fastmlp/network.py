@@ -1,0 +1,203 @@
+"""A fitted net: its parameters, what it predicts, and how its training went."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.inputs import as_matrix, check_lengths
+from fastmlp.options import Activation, Loss
+
+if TYPE_CHECKING:
+    from fastmlp.kernels.run import Predictor
+
+
+@dataclass(eq=False)
+class Network:
+    """A multi-layer perceptron as :func:`fastmlp.train` returns it.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Features, units of each hidden layer, outputs.
+    activations : tuple of Activation
+        One for each hidden layer.
+    loss : Loss
+        What was minimised; it decides the outputs' activation (softmax, logistic or identity).
+    params : ndarray, flat
+        All weights, layer after layer, each (fan_in, fan_out) in C order, then all biases. `weights` and `biases` are
+        views of it.
+    classes : ndarray or None
+        The labels, sorted, in the order of `predict_proba`'s columns; None for regression and multilabel nets.
+    flat_targets : bool
+        Whether `y` had one dimension, so that `predict` returns one.
+    loss_curve : ndarray (n_epochs,)
+        For each epoch the mean of its batches' objectives, weighted by their samples, each taken before its update,
+        penalty included.
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    loss: Loss
+    params: NDArray[Any]
+    classes: NDArray[Any] | None
+    flat_targets: bool
+    loss_curve: NDArray[Any]
+    _predictor: Predictor | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        names = ", ".join(activation.name.lower() for activation in self.activations)
+        loss = f", loss {self.loss_curve[-1]:.6g}" if self.loss_curve.size else ""
+        shape = "-".join(map(str, self.sizes))
+        return f"<Network {shape} ({names or 'linear'}), {self.loss_curve.size} epochs{loss}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_predictor": None}
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: what the net was trained in and predicts in."""
+        return self.params.dtype
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs the net was trained for."""
+        return int(self.loss_curve.size)
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """The weights of each layer, (fan_in, fan_out); views of `params`."""
+        return self._views()[0]
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """The biases of each layer, (fan_out,); views of `params`."""
+        return self._views()[1]
+
+    def _views(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        weights, biases, start = [], [], 0
+        for fan_in, fan_out in pairwise(self.sizes):
+            weights.append(self.params[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
+            start += fan_in * fan_out
+        for fan_out in self.sizes[1:]:
+            biases.append(self.params[start : start + fan_out])
+            start += fan_out
+        return weights, biases
+
+    def _outputs(self, X: ArrayLike) -> NDArray[Any]:
+        """The outputs (n_samples, n_outputs) after the output's activation."""
+        rows = as_matrix(X, self.dtype)
+        if rows.shape[1] != self.sizes[0]:
+            raise ValueError(f"X has {rows.shape[1]} columns, but the net was trained on {self.sizes[0]}; give the same")
+        if self._predictor is None:
+            from fastmlp.kernels.run import Predictor
+
+            self._predictor = Predictor(self.sizes, self.activations, self.loss, self.params)
+        return self._predictor.outputs(rows)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes) in the net's dtype
+            Columns in the order of `classes`; for a multilabel net the probability of each label.
+
+        Raises
+        ------
+        ValueError
+            If the net is a regression net, or `X` has another number of columns than in training or is not finite.
+        """
+        if self.loss not in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
+            raise ValueError("predict_proba: a regression net has no probabilities; use predict")
+        outputs = self._outputs(X)
+        if self.classes is not None and outputs.shape[1] == 1:
+            return np.column_stack([1 - outputs, outputs])
+        return outputs
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class, the labels with a probability above one half, or the values.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray
+            (n_samples,) labels of `classes`' dtype; (n_samples, n_labels) of 0 and 1 for a multilabel net; for a
+            regression net values of the shape `y` had.
+
+        Raises
+        ------
+        ValueError
+            If `X` has another number of columns than in training or is not finite.
+        """
+        if self.classes is not None:
+            return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
+        outputs = self._outputs(X)
+        if self.loss == Loss.BINARY_CROSS_ENTROPY:
+            outputs = (outputs > 0.5).astype(np.int64)
+        return outputs[:, 0] if self.flat_targets else outputs
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Accuracy, or for regression the coefficient of determination R2, averaged over the outputs.
+
+        For multilabel nets a row counts as right when all its labels are.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+        y : array-like (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If `X` and `y` differ in length, or `X` is not what the net was trained on.
+        """
+        predicted = self.predict(X)
+        wanted = np.asarray(y)
+        check_lengths(predicted, wanted)
+        wanted = wanted.reshape(predicted.shape)
+        if self.loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
+            right = predicted == wanted
+            return float((right if right.ndim == 1 else right.all(axis=1)).mean())
+        wanted = wanted.astype(np.float64)
+        errors = ((wanted - predicted) ** 2).sum(axis=0)
+        spread = ((wanted - wanted.mean(axis=0)) ** 2).sum(axis=0)
+        # As in scikit-learn: constant targets score 1 when met exactly, else 0.
+        r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
+        return float(np.mean(r2))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the net to a safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : where; an existing file is replaced.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        TypeError
+            If the labels are neither numbers, truth values nor strings.
+        OSError
+            If the file cannot be written; an existing one is then as it was.
+        """
+        from fastmlp.storage import save
+
+        return save(self, path)

@@ -1,0 +1,167 @@
+"""Learning-rate schedules: functions of the epoch, counted from 0, that return a factor on the learning rate.
+
+``train`` evaluates a schedule once, before training, so any Python function will do and none costs time in the loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class _WithWarmup:
+    """A schedule that first climbs in equal steps over `warmup` epochs, and whose own epochs begin after them."""
+
+    warmup: int
+
+    def __post_init__(self) -> None:
+        _require(self.warmup >= 0 and self.warmup == int(self.warmup), "warmup", self.warmup, "a whole number from 0 on")
+
+    def __call__(self, epoch: int) -> float:
+        if epoch < self.warmup:
+            return (epoch + 1) / (self.warmup + 1)
+        return self.factor(epoch - self.warmup)
+
+    def factor(self, epoch: int) -> float:
+        """The factor after the warm-up."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class _Exponential(_WithWarmup):
+    decay: float
+
+    def factor(self, epoch: int) -> float:
+        return float(self.decay**epoch)
+
+
+@dataclass(frozen=True)
+class _InverseTime(_WithWarmup):
+    decay: float
+
+    def factor(self, epoch: int) -> float:
+        return 1 / (1 + self.decay * epoch)
+
+
+@dataclass(frozen=True)
+class _Step(_WithWarmup):
+    every: int
+    decay: float
+
+    def factor(self, epoch: int) -> float:
+        return float(self.decay ** (epoch // self.every))
+
+
+@dataclass(frozen=True)
+class _Cosine(_WithWarmup):
+    epochs: int
+    final: float
+
+    def factor(self, epoch: int) -> float:
+        share = min(1.0, epoch / max(1, self.epochs - self.warmup))
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise ValueError(f"{name}={value!r}: give {expected}")
+
+
+def constant(*, warmup: int = 0) -> Schedule:
+    """Keep the rate: the factor is 1, after `warmup` epochs of climbing to it."""
+    return _WithWarmup(warmup)
+
+
+def exponential(*, decay: float = 0.99, warmup: int = 0) -> Schedule:
+    """Multiply the rate by `decay` after each epoch: ``decay**epoch``.
+
+    Raises
+    ------
+    ValueError
+        If `decay` is not above 0 and at most 1, or `warmup` is negative.
+    """
+    _require(0 < decay <= 1, "decay", decay, "a number above 0, at most 1")
+    return _Exponential(warmup, decay)
+
+
+def inverse_time(*, decay: float = 0.01, warmup: int = 0) -> Schedule:
+    """Let the rate fall like one over time: ``1 / (1 + decay * epoch)``.
+
+    Raises
+    ------
+    ValueError
+        If `decay` or `warmup` is negative.
+    """
+    _require(decay >= 0, "decay", decay, "a number from 0 on")
+    return _InverseTime(warmup, decay)
+
+
+def step(*, every: int, decay: float = 0.1, warmup: int = 0) -> Schedule:
+    """Multiply the rate by `decay` after each `every` epochs: ``decay**(epoch // every)``.
+
+    Raises
+    ------
+    ValueError
+        If `every` is below 1, `decay` is not above 0 and at most 1, or `warmup` is negative.
+    """
+    _require(every >= 1 and every == int(every), "every", every, "a whole number of epochs from 1 on")
+    _require(0 < decay <= 1, "decay", decay, "a number above 0, at most 1")
+    return _Step(warmup, every, decay)
+
+
+def cosine(*, epochs: int, final: float = 0.0, warmup: int = 0) -> Schedule:
+    """Let the rate fall along half a cosine from 1 to `final` over `epochs` (warm-up included), then stay there.
+
+    ``final + (1 - final) * (1 + cos(pi * epoch / epochs)) / 2`` (Loshchilov and Hutter 2017, without restarts).
+
+    Raises
+    ------
+    ValueError
+        If `epochs` is below 1, `final` is not between 0 and 1, or `warmup` is negative.
+    """
+    _require(epochs >= 1 and epochs == int(epochs), "epochs", epochs, "a whole number from 1 on")
+    _require(0 <= final <= 1, "final", final, "a number between 0 and 1")
+    return _Cosine(warmup, epochs, final)
+
+
+# What a name alone means, given the run's number of epochs.
+NAMED: dict[str, Callable[[int], Schedule]] = {
+    "constant": lambda epochs: constant(),
+    "exponential": lambda epochs: exponential(),
+    "inverse_time": lambda epochs: inverse_time(),
+    "step": lambda epochs: step(every=max(1, -(-epochs // 3))),
+    "cosine": lambda epochs: cosine(epochs=epochs),
+}
+
+
+def rates(schedule: str | Schedule | None, learning_rate: float, epochs: int) -> NDArray[np.float64]:
+    """The learning rate of each epoch.
+
+    Raises
+    ------
+    ValueError
+        If `schedule` is an unknown name or returns a factor that is negative or not finite.
+    TypeError
+        If `schedule` is neither a name, a callable nor None.
+    """
+    if schedule is None:
+        return np.full(epochs, float(learning_rate))
+    if isinstance(schedule, str):
+        if schedule not in NAMED:
+            names = ", ".join(map(repr, NAMED))
+            raise ValueError(f"schedule={schedule!r} is unknown: choose one of {names}, or give a function of the epoch")
+        schedule = NAMED[schedule](epochs)
+    if not callable(schedule):
+        raise TypeError(f"schedule={schedule!r}: give a name or a function from the epoch to a factor")
+    factors = np.array([schedule(epoch) for epoch in range(epochs)], dtype=np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
+    if wrong.size:
+        raise ValueError(f"schedule returned {factors[wrong[0]]} for epoch {wrong[0]}: give finite factors from 0 on")
+    return factors * learning_rate

@@ -1,0 +1,119 @@
+"""Nets in safetensors files: arrays as they are, everything else in a JSON header, and a digest over both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.network import Network
+from fastmlp.options import Activation, Loss
+
+FORMAT = 1
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> Path:
+    """See :meth:`Network.save`."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays = {f"{kind}.{i}": array for kind in ("weights", "biases") for i, array in enumerate(getattr(network, kind))}
+    arrays["loss_curve"] = network.loss_curve
+    header = {
+        "format": FORMAT,
+        "sizes": network.sizes,
+        "activations": [activation.name.lower() for activation in network.activations],
+        "loss": network.loss.name.lower(),
+        "classes": _described(network.classes),
+        "flat_targets": network.flat_targets,
+    }
+    text = json.dumps(header, sort_keys=True)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = to_bytes(arrays, metadata={"fastmlp": text, "sha256": _digest(text, arrays)})
+    return _write_whole(Path(path), content)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a net that :meth:`Network.save` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is none of fastmlp's, is damaged, or was written by a newer version.
+    OSError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    place = Path(path)
+    if not place.is_file():
+        raise FileNotFoundError(f"{place}: no such file")
+    try:
+        with safe_open(place, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{place}: not a whole safetensors file ({error}); save the net again") from None
+    if "fastmlp" not in metadata:
+        raise ValueError(f"{place}: a safetensors file, but not one of fastmlp's; give one that Network.save wrote")
+    text = metadata["fastmlp"]
+    if metadata.get("sha256") != _digest(text, arrays):
+        raise ValueError(f"{place}: the content does not match its digest; the file is damaged, save the net again")
+    header = json.loads(text)
+    if header["format"] > FORMAT:
+        raise ValueError(f"{place}: written in format {header['format']}, newer than {FORMAT}; update fastmlp")
+    return _network(header, arrays)
+
+
+def _network(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network:
+    n_layers = len(header["sizes"]) - 1
+    parts = [arrays[f"{kind}.{layer}"].ravel() for kind in ("weights", "biases") for layer in range(n_layers)]
+    classes = header["classes"]
+    return Network(
+        tuple(header["sizes"]),
+        tuple(Activation[name.upper()] for name in header["activations"]),
+        Loss[header["loss"].upper()],
+        np.concatenate(parts),
+        None if classes is None else np.array(classes["values"], dtype=classes["dtype"]),
+        header["flat_targets"],
+        arrays["loss_curve"],
+    )
+
+
+def _described(classes: NDArray[Any] | None) -> dict[str, Any] | None:
+    if classes is None:
+        return None
+    values = classes.tolist()
+    if not all(isinstance(value, (bool, int, float, str)) for value in values):
+        raise TypeError(f"labels of dtype {classes.dtype} cannot be saved: use numbers, truth values or strings")
+    return {"dtype": "object" if classes.dtype.kind == "O" else classes.dtype.str, "values": values}
+
+
+def _digest(text: str, arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode() + arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    """Write aside, flush to the disk, rename: a reader sees the old file or the new one."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(aside, 0o666 & ~umask)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return path

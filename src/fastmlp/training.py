@@ -1,0 +1,250 @@
+"""``train``: from arrays to a fitted network.
+
+Everything is checked first. Then a compiled (or reference) run trains in chunks of about `CHUNK_SECONDS`, between which
+Python draws row orders, reports progress and listens to Ctrl-C. Chunks do not show in the results.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastmlp import schedules
+from fastmlp.arguments import (
+    choice,
+    hidden_activations,
+    hidden_sizes,
+    random_source,
+    real,
+    rows_per_batch,
+    whole,
+)
+from fastmlp.initialise import Random, start_params
+from fastmlp.inputs import as_matrix, as_targets, warn_of_wild_scales, working_dtype
+from fastmlp.network import Network
+from fastmlp.options import Hyperparameters, Problem, Solver, Status
+from fastmlp.progress import Report, reporting
+
+if TYPE_CHECKING:
+    from fastmlp.kernels.run import Run as KernelRun
+    from fastmlp.reference import Run as ReferenceRun
+
+CHUNK_SECONDS = 0.05
+# Row orders drawn ahead, so that a chunk can hold many short epochs.
+ROWS_DRAWN_AHEAD = 16_384
+ENGINES = ("kernels", "reference")
+
+
+def train(
+    X: ArrayLike,
+    y: ArrayLike,
+    hidden: int | Sequence[int] = (100,),
+    *,
+    activation: str | Sequence[str] = "relu",
+    loss: str | None = None,
+    solver: str = "adam",
+    learning_rate: float = 1e-3,
+    schedule: str | schedules.Schedule | None = None,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    l2: float = 0.0,
+    batch_size: int | str | None = "auto",
+    epochs: int = 200,
+    shuffle: bool = True,
+    init: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]] = "glorot_uniform",
+    seed: int | Random | None = None,
+    dtype: DTypeLike | None = None,
+    progress: bool = False,
+    threads: int | None = None,
+    engine: str = "kernels",
+) -> Network:
+    """Train a multi-layer perceptron.
+
+    The objective of a batch is ``mean(loss_i) + l2 / 2 * sum of squared weights``; biases are free of the penalty.
+
+    Parameters
+    ----------
+    X : array-like (n_samples, n_features)
+        Numbers of any type and layout; never changed. float32 in C order is trained on as it is, in float32.
+    y : array-like (n_samples,) or (n_samples, n_outputs)
+        float is regression; int, bool, string and object are classes; an integer matrix of 0 and 1 is multilabel.
+    hidden : int or sequence of int
+        Units of each hidden layer; ``()`` is softmax (or linear) regression.
+    activation : {"relu", "tanh", "logistic", "identity"} or a sequence of them, one for each hidden layer
+    loss : {"cross_entropy", "binary_cross_entropy", "squared_error"} or None
+        None goes by `y`. Squared error is half the sum over the outputs. The binary cross-entropy sums over labels and,
+        for two classes, has one logistic output in place of two softmax outputs.
+    solver : {"adam", "sgd"}
+        Adam as in Kingma and Ba (2015), or gradient descent.
+    learning_rate : float above 0
+    schedule : name, function or None
+        The factor on the learning rate by epoch, from 0: "constant", "exponential", "inverse_time", "step", "cosine",
+        what the functions of :mod:`fastmlp.schedules` return, or any function of the epoch.
+    momentum, nesterov : float from 0 and below 1, bool
+        Of SGD: ``v = momentum * v - rate * gradient; w = w + v``, or with Nesterov's look ahead.
+    beta_1, beta_2, epsilon : float
+        Of Adam.
+    l2 : float from 0 on
+        Strength of the penalty on squared weights; it does not depend on the batch size.
+    batch_size : int, "auto" or None
+        Rows for each update: "auto" is min(200, n_samples), None all of them.
+    epochs : int
+        Passes through the data.
+    shuffle : bool
+        Draw a new row order for each epoch; without effect when one batch is all the data.
+    init : {"glorot_uniform", "glorot_normal", "he_normal", "lecun_normal"} or (weights, biases)
+        Start weights (fan_in, fan_out) and biases (fan_out,) of each layer.
+    seed : int, numpy.random.Generator, numpy.random.RandomState or None
+        Draws start weights, then row orders. The same seed gives the same bits.
+    dtype : float32, float64 or None
+        What to compute in; None is float32 for float32 X, else float64.
+    progress : bool
+        Show a progress bar on the terminal.
+    threads : int or None
+        How many threads may be used; None leaves the choice to fastmlp.
+    engine : {"kernels", "reference"}
+        The compiled kernels, or the same computation in plain NumPy.
+
+    Returns
+    -------
+    Network
+        On Ctrl-C the net trained so far, with a warning. Where the objective becomes NaN or infinite, the last net whose
+        objective was finite, with a warning.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what it must be; the message names it, its value and the remedy.
+    """
+    chosen = working_dtype(X, dtype)
+    rows = as_matrix(X, chosen)
+    targets = as_targets(y, rows, loss)
+    sizes = (rows.shape[1], *hidden_sizes(hidden), targets.n_outputs)
+    problem = Problem(
+        sizes,
+        hidden_activations(activation, len(sizes) - 2),
+        targets.loss,
+        choice("solver", solver, Solver),
+        Hyperparameters(
+            l2=real("l2", l2, 0),
+            momentum=real("momentum", momentum, 0, 1, below=True),
+            nesterov=bool(nesterov),
+            beta_1=real("beta_1", beta_1, 0, 1, below=True),
+            beta_2=real("beta_2", beta_2, 0, 1, below=True),
+            epsilon=real("epsilon", epsilon, 0, above=True),
+        ),
+    )
+    n_epochs = whole("epochs", epochs)
+    rates = schedules.rates(schedule, real("learning_rate", learning_rate, 0, above=True), n_epochs)
+    if threads is not None:
+        whole("threads", threads)
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r} is unknown: choose one of {', '.join(map(repr, ENGINES))}")
+    size = rows_per_batch(batch_size, len(rows))
+    random = random_source(seed)
+    params = start_params(init, sizes, random).astype(chosen)
+    warn_of_wild_scales(rows)
+    orders = Orders(random if shuffle else None, len(rows), size)
+    run = _engine(engine)(problem, params, rows, targets.values, orders.rows, size)
+    with reporting(progress, n_epochs) as report:
+        final, loss_curve = _train_in_chunks(run, orders, rates.astype(chosen), report)
+    return Network(sizes, problem.activations, problem.loss, final, targets.classes, targets.flat, loss_curve)
+
+
+def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
+    if name == "reference":
+        from fastmlp.reference import Run
+
+        return Run
+    from fastmlp.kernels.run import Run as CompiledRun
+
+    return CompiledRun
+
+
+class Orders:
+    """The row orders of the coming epochs: each a shuffle of the one before, as in scikit-learn."""
+
+    def __init__(self, random: Random | None, n_samples: int, batch_size: int) -> None:
+        self._random = random
+        self._full_batch = batch_size == n_samples
+        ahead = 0 if self._full_batch else max(1, ROWS_DRAWN_AHEAD // n_samples)
+        self.rows = np.empty((ahead, n_samples), np.int32)
+        self.rows[:] = np.arange(n_samples, dtype=np.int32)
+        self._end = 0
+
+    def drawn_until(self, run: KernelRun | ReferenceRun, epochs: int) -> int:
+        """The epoch before which the run must come back; draws more orders where they have run out."""
+        if self._full_batch:
+            return epochs
+        if run.epoch == self._end:
+            run.orders_begin_at(self._end)
+            n_orders = min(len(self.rows), epochs - self._end)
+            if self._random is not None:
+                before = self.rows[-1]
+                for order in self.rows[:n_orders]:
+                    order[:] = before
+                    self._random.shuffle(order)
+                    before = order
+            self._end += n_orders
+        return self._end
+
+
+def _train_in_chunks(
+    run: KernelRun | ReferenceRun, orders: Orders, rates: NDArray[Any], report: Report
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Train to the end, or to Ctrl-C or divergence; return the parameters and the loss of each epoch."""
+    epochs = len(rates)
+    losses = np.zeros(epochs, rates.dtype)
+    pace = Pace()
+    status = Status.RUNNING
+    params = None
+    try:
+        while status != Status.DIVERGED and run.epoch < epochs:
+            with pace:
+                status = run.advance(rates, losses, orders.drawn_until(run, epochs), pace.budget)
+            done = run.epoch
+            report(done, float(losses[max(0, done - 1)]), float(rates[min(done, epochs - 1)]))
+    except KeyboardInterrupt:
+        warnings.warn(
+            f"interrupted in epoch {run.epoch + 1} of {epochs}: this is the network trained so far",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    params = run.params
+    if status == Status.DIVERGED or not np.isfinite(params).all():
+        params = run.previous_params
+        warnings.warn(
+            f"the objective is not finite in epoch {run.epoch + (status == Status.DIVERGED)} of {epochs}: the learning "
+            "rate is probably too large for this data; lower learning_rate or standardise X. "
+            "This is the last network whose objective was finite",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return params, losses[: run.epoch].copy()
+
+
+class Pace:
+    """How many blocks make a chunk of about `CHUNK_SECONDS`; used around each chunk, it learns from their times."""
+
+    def __init__(self) -> None:
+        self.budget = 16
+        self._chunks = 0
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.perf_counter() - self._begin
+        self._chunks += 1
+        # The first chunk may have compiled the kernels: its time says nothing.
+        if self._chunks > 1:
+            growth = min(8.0, CHUNK_SECONDS / max(seconds, 1e-9))
+            self.budget = max(1, int(self.budget * growth))
