@@ -120,7 +120,9 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
 
 def scratch_size(net: Net) -> int:
     """Elements of scratch a block needs."""
-    return int(net.turned + net.block * padded(int(net.layers[:, FAN_OUT].max())))
+    turned = net.block * padded(int(net.layers[:, FAN_OUT].max()))
+    # Squares are turned whole: they read and write up to PAD rows past a panel's end.
+    return int(net.turned + turned + PAD * net.block)
 
 
 def sums_size(net: Net) -> int:

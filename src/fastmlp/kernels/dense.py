@@ -35,6 +35,7 @@ from fastmlp.kernels.vectors import (
     store_at,
     store_first_at,
     totals,
+    transpose,
 )
 
 # What a tile's sums begin with: nothing, a scalar of the left factor for each row, or what the output holds.
@@ -286,16 +287,15 @@ def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vector
 
 @routine
 def turn(panel, delta0, to, step, units, vectors):
-    """Copy a panel to `to`, samples by units; return the length of a sample's row, in whole vectors."""
+    """Copy a panel to `to`, samples by units; return the length of a sample's row, in whole vectors.
+
+    What stands past the last unit is of no meaning: nobody stores what becomes of it.
+    """
     width = lanes(panel)
     stride = (units + width - 1) // width * width
-    zero = panel.dtype.type(0)
-    for sample in range(vectors * width):
-        for unit in range(units):
-            panel[to + unit] = panel[delta0 + unit * step + sample]
-        for unit in range(units, stride):
-            panel[to + unit] = zero
-        to += stride
+    for unit in range(0, units, width):
+        for v in range(vectors):
+            transpose(panel, delta0 + unit * step + v * width, step, panel, to + v * width * stride + unit, stride)
     return stride
 
 

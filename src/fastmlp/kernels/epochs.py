@@ -27,26 +27,34 @@ from fastmlp.kernels.dense import backward_input, backward_weights, clear, fold,
 from fastmlp.kernels.jit import entry, kernel, routine
 from fastmlp.kernels.losses import loss_backward, softmax
 from fastmlp.kernels.optimizers import Setting, update
-from fastmlp.kernels.vectors import lanes, number
+from fastmlp.kernels.vectors import lanes, number, transpose_rows
 from fastmlp.options import Activation, Loss, Status
 
 # Partial sums are folded into the gradient after this many blocks of a batch: float32 sums of millions stay accurate.
 BLOCKS_PER_FOLD = 32
+# Fewer columns than this are copied one by one: half a vector of them would be turned for nothing.
+FEWEST_COLUMNS_TURNED = 6
 
 
 @routine
-def gather(rows, width, order, start, count, panel, p0, block, vectors):
-    """Turn `count` rows, in the given order from `start` on, into a panel; fill its last vector up with zeros."""
-    for j in range(count):
-        row = start + j
-        if order.shape[0] > 0:
-            row = order[row]
-        for k in range(width):
-            panel[p0 + k * block + j] = rows[row * width + k]
-    zero = panel.dtype.type(0)
-    for j in range(count, vectors * lanes(panel)):
-        for k in range(width):
-            panel[p0 + k * block + j] = zero
+def gather(rows, base, width, order, start, count, panel, p0, block):
+    """Turn `count` rows into a panel: those that the order names from `start` on, counted from row `base`.
+
+    The lanes past the last row repeat it. Squares of a vector's width are turned in registers; they may write up to a
+    vector's width of rows past the panel, which whoever comes next in scratch overwrites.
+    """
+    size = lanes(panel)
+    last = start + count - 1
+    k = 0
+    while width - k >= FEWEST_COLUMNS_TURNED:
+        for j in range(0, count, size):
+            transpose_rows(rows, base, width, order, start + j, last, k, panel, p0 + k * block + j, block)
+        k += size
+    if k < width:
+        for j in range((count + size - 1) // size * size):
+            row = (base + order[min(start + j, last)]) * width
+            for column in range(k, width):
+                panel[p0 + column * block + j] = rows[row + column]
 
 
 @kernel
@@ -97,8 +105,8 @@ def block_gradient(net, data, state, start, row, count):
         x, x0, y, y0 = data.X, block * net.n_features * net.block, data.y, block * net.n_targets * net.block
     else:
         first = (state.cursor[EPOCH] - state.cursor[FIRST]) * data.n_samples + start + row
-        gather(data.X, net.n_features, data.order, first, count, x, x0, net.block, vectors)
-        gather(data.y, net.n_targets, data.order, first, count, y, y0, net.block, vectors)
+        gather(data.X, 0, net.n_features, data.order, first, count, x, x0, net.block)
+        gather(data.y, 0, net.n_targets, data.order, first, count, y, y0, net.block)
     here = state.cursor[HERE]
     forward(net, state.params, here, x, x0, state.scratch, vectors)
     last = net.layers.shape[0] - 1
@@ -171,7 +179,7 @@ def run_epochs(net, data, state, solver, settings, rates, losses, until, budget)
 
 @entry
 def predict(net, params, X, order, scratch, out):
-    """The outputs of the net for each row of X, into flat rows of `out`."""
+    """The outputs of the net for each row of X, into flat rows of `out`; `order` counts the rows of a block."""
     last = net.layers.shape[0] - 1
     panel, outputs = net.layers[last, PANEL], net.layers[last, FAN_OUT]
     width = lanes(scratch)
@@ -179,7 +187,7 @@ def predict(net, params, X, order, scratch, out):
     for start in range(0, n_samples, net.block):
         count = min(net.block, n_samples - start)
         vectors = (count + width - 1) // width
-        gather(X, net.n_features, order, start, count, scratch, net.inputs, net.block, vectors)
+        gather(X, start, net.n_features, order, 0, count, scratch, net.inputs, net.block)
         forward(net, params, 0, scratch, net.inputs, scratch, vectors)
         if net.loss == Loss.CROSS_ENTROPY:
             softmax(scratch, panel, net.block, outputs, vectors)

@@ -14,7 +14,6 @@ from fastmlp.kernels.optimizers import settings_array
 from fastmlp.options import Activation, Loss, Problem, Solver, Status
 
 MOMENTS = {Solver.SGD: 1, Solver.ADAM: 2}
-NO_ORDER = np.empty(0, np.int32)
 
 
 class Run:
@@ -78,13 +77,14 @@ class Predictor:
     ) -> None:
         self._net = plan(sizes, activations, int(loss), 1, params.dtype)
         self._params = params
+        self._order = np.arange(self._net.block, dtype=np.int32)
         self._n_outputs = sizes[-1]
 
     def outputs(self, X: NDArray[Any]) -> NDArray[Any]:
         """The net's outputs (n_samples, n_outputs) for rows in C order in the working dtype."""
         out = np.empty((len(X), self._n_outputs), X.dtype)
         scratch = aligned(scratch_size(self._net), X.dtype)
-        predict(self._net, self._params, writable(X), NO_ORDER, scratch, out.reshape(-1))
+        predict(self._net, self._params, writable(X), self._order, scratch, out.reshape(-1))
         return out
 
 
