@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastmlp.reference import Run as ReferenceRun
 
 CHUNK_SECONDS = 0.05
+LARGEST_BUDGET = 2**40
 # Row orders drawn ahead, so that a chunk can hold many short epochs.
 ROWS_DRAWN_AHEAD = 16_384
 ENGINES = ("kernels", "reference")
@@ -247,4 +248,5 @@ class Pace:
         # The first chunk may have compiled the kernels: its time says nothing.
         if self._chunks > 1:
             growth = min(8.0, CHUNK_SECONDS / max(seconds, 1e-9))
-            self.budget = max(1, int(self.budget * growth))
+            # A chunk that ends early, where row orders run out, looks fast again and again: the budget must not overflow.
+            self.budget = min(LARGEST_BUDGET, max(1, int(self.budget * growth)))
