@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.initialise import Random
 from fastmlp.options import Activation
@@ -37,6 +38,8 @@ def real(name: str, value: Any, low: float, high: float = math.inf, *, above: bo
     if high < math.inf:
         expected += f" {'and below' if below else 'to'} {high:g}"
     try:
+        if isinstance(value, str):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: give a number {expected}") from None
@@ -44,6 +47,16 @@ def real(name: str, value: Any, low: float, high: float = math.inf, *, above: bo
     if not inside or not math.isfinite(number):
         raise ValueError(f"{name}={value!r}: give a finite number {expected}")
     return number
+
+
+def in_dtype(name: str, values: NDArray[np.float64] | np.float64, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`values` in the working dtype; ValueError where it cannot hold them."""
+    with np.errstate(over="ignore", under="ignore"):
+        cast = np.asarray(values).astype(dtype)
+    wrong = ~np.isfinite(cast) | ((cast == 0) & (np.asarray(values) != 0) & (name == "learning_rate"))
+    if wrong.any():
+        raise ValueError(f"{name}: {np.asarray(values)[wrong].flat[0]:g} is out of {dtype}'s range; give dtype='float64'")
+    return cast
 
 
 def choice(name: str, value: Any, options: type[Choice]) -> Choice:

@@ -67,10 +67,12 @@ def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Seq
         ("biases", biases, [(size,) for size in sizes[1:]], parts[1]),
     ]
     for name, arrays, wanted, part in kinds:
+        if not isinstance(arrays, (Sequence, np.ndarray)):
+            raise TypeError(f"init: {name} are {arrays!r}; give a list with an array for each layer")
         if len(arrays) != len(wanted):
             raise ValueError(f"init: {len(arrays)} {name} given, but the net has {len(wanted)} layers; give one for each")
         for layer, (array, shape) in enumerate(zip(arrays, wanted, strict=True)):
-            values = np.asarray(array, dtype=np.float64)
+            values = _numbers(f"{name}[{layer}]", array)
             # The article's own biases are (1, n).
             if name == "biases" and values.shape == (1, *shape):
                 values = values[0]
@@ -80,3 +82,13 @@ def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Seq
                 raise ValueError(f"init: {name}[{layer}] holds NaN or infinity; give finite start values")
             part.append(values)
     return parts
+
+
+def _numbers(name: str, array: ArrayLike) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(array)
+    except ValueError:
+        raise ValueError(f"init: {name} has rows of different lengths; give a rectangular array") from None
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"init: {name} holds {values.dtype} values; give real numbers")
+    return values.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from fastmlp.options import Loss
 # Columns whose spreads differ by more than this train badly: one rate cannot suit both.
 MOST_SPREAD = 100
 ROWS_FOR_SPREAD = 10_000
+ROWS_AT_ONCE = 65_536
 
 
 class Targets(NamedTuple):
@@ -38,7 +40,9 @@ def working_dtype(X: ArrayLike, dtype: Any) -> np.dtype[Any]:
         If `dtype` is neither float32 nor float64.
     """
     if dtype is None:
-        return np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
+        given = getattr(X, "dtype", None)
+        is_float32 = isinstance(given, np.dtype) and given.newbyteorder("=") == np.float32
+        return np.dtype(np.float32 if is_float32 else np.float64)
     for chosen in (np.dtype(np.float32), np.dtype(np.float64)):
         if dtype in (chosen, chosen.type, chosen.name):
             return chosen
@@ -58,7 +62,7 @@ def as_matrix(X: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
     if hasattr(X, "toarray"):
         raise TypeError("X is a sparse matrix: give a dense array, X.toarray()")
     columns = getattr(X, "columns", None)
-    array = np.asarray(X)
+    array = _array("X", X)
     if array.ndim != 2:
         hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
         raise ValueError(f"X has {array.ndim} dimension(s), but needs rows and columns: {hint}")
@@ -69,9 +73,16 @@ def as_matrix(X: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "fiub":
         array = _numbers(array, columns)
     with np.errstate(over="ignore"):
-        rows = np.ascontiguousarray(array, dtype=dtype)
+        rows = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     _require_finite(rows, array, columns)
     return rows
+
+
+def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths: give each row the same number of values") from None
 
 
 def _numbers(array: NDArray[Any], columns: Any) -> NDArray[Any]:
@@ -81,8 +92,9 @@ def _numbers(array: NDArray[Any], columns: Any) -> NDArray[Any]:
                 float(value)
             except (TypeError, ValueError):
                 name = place if columns is None else repr(columns[place])
+                shown = value.item() if isinstance(value, np.generic) else value
                 raise TypeError(
-                    f"X: column {name} holds {value!r} in row {row}, which is no number; encode it "
+                    f"X: column {name} holds {shown!r} in row {row}, which is no number; encode it "
                     "(for instance one-hot) or leave the column out"
                 ) from None
     return array.astype(np.float64)
@@ -140,7 +152,7 @@ def as_targets(y: ArrayLike, X: NDArray[Any], loss: str | Loss | None) -> Target
     ValueError
         If `y` is empty, has another length than X, holds a single class, NaN or infinity, or does not suit `loss`.
     """
-    array = np.asarray(y)
+    array = _array("y", y)
     if np.iscomplexobj(array):
         raise TypeError("y is complex: give real targets or labels")
     check_lengths(X, array)
@@ -171,9 +183,18 @@ def _named_loss(loss: str | Loss) -> Loss:
     return names[loss]
 
 
+def _chunks(y: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Some rows at a time: what is made of them stays small."""
+    return (y[start : start + ROWS_AT_ONCE] for start in range(0, len(y), ROWS_AT_ONCE))
+
+
+def _only_zeros_and_ones(y: NDArray[Any]) -> bool:
+    return all(((part == 0) | (part == 1)).all() for part in _chunks(y))
+
+
 def _inferred_loss(y: NDArray[Any]) -> Loss:
     if y.dtype.kind == "f":
-        if y.size and np.isin(y, (0, 1)).all():
+        if y.size and _only_zeros_and_ones(y):
             warnings.warn(
                 "y holds only 0.0 and 1.0, and floats mean regression; for classes give y.astype(int)",
                 UserWarning,
@@ -185,16 +206,19 @@ def _inferred_loss(y: NDArray[Any]) -> Loss:
 
 def _values(y: NDArray[Any], dtype: np.dtype[Any], flat: bool) -> Targets:
     try:
-        values = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
     except (TypeError, ValueError):
         raise ValueError("y holds what is no number: squared error needs numbers; for labels leave loss at None") from None
     if not np.isfinite(values).all():
+        if np.isfinite(y.astype(np.float64)).all():
+            raise ValueError(f"y holds values too large for {dtype}: scale y, or give dtype='float64'")
         raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
     return Targets(values, values.shape[1], None, flat, Loss.SQUARED_ERROR)
 
 
 def _labels(y: NDArray[Any], dtype: np.dtype[Any]) -> Targets:
-    if y.dtype.kind not in "iubf" or not np.isin(y, (0, 1)).all():
+    if y.dtype.kind not in "iubf" or not _only_zeros_and_ones(y):
         raise ValueError(
             "y is a matrix, which means one column of 0 and 1 for each label, but it holds other values; "
             "for regression give floats, for classes one label for each row"
@@ -206,7 +230,7 @@ def _classes(y: NDArray[Any], dtype: np.dtype[Any], loss: Loss) -> Targets:
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
     try:
-        classes, numbers = np.unique(y, return_inverse=True)
+        classes = np.unique(np.concatenate([np.unique(part) for part in _chunks(y)]))
     except TypeError:
         raise TypeError("y mixes labels that cannot be compared, or lacks some: give labels of one type") from None
     if len(classes) < 2:
@@ -217,4 +241,7 @@ def _classes(y: NDArray[Any], dtype: np.dtype[Any], loss: Loss) -> Targets:
             "for more classes leave loss at None"
         )
     n_outputs = 1 if loss == Loss.BINARY_CROSS_ENTROPY else len(classes)
-    return Targets(numbers.reshape(-1, 1).astype(dtype), n_outputs, classes, True, loss)
+    numbers = np.empty((len(y), 1), dtype)
+    for start, part in enumerate(_chunks(y)):
+        numbers[start * ROWS_AT_ONCE :][: len(part), 0] = np.searchsorted(classes, part)
+    return Targets(numbers, n_outputs, classes, True, loss)

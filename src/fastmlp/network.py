@@ -98,8 +98,8 @@ class Network:
         if self._predictor is None:
             from fastmlp.kernels.run import Predictor
 
-            self._predictor = Predictor(self.sizes, self.activations, self.loss, self.params)
-        return self._predictor.outputs(rows)
+            self._predictor = Predictor(self.sizes, self.activations, self.loss, self.dtype)
+        return self._predictor.outputs(self.params, rows)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Class probabilities.
@@ -168,6 +168,8 @@ class Network:
         predicted = self.predict(X)
         wanted = np.asarray(y)
         check_lengths(predicted, wanted)
+        if wanted.size != predicted.size:
+            raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
         wanted = wanted.reshape(predicted.shape)
         if self.loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
             right = predicted == wanted

@@ -195,15 +195,18 @@ class Run:
             rows = self.order[self.epoch - self._first, self._start : self._start + self.batch_size]
         X, y = self.X[rows], self.y[rows]
         weights, biases = views(self.params, problem.sizes)
-        objective, *gradients = objective_and_gradient(problem, weights, biases, X, y)
+        # Overflow shows in the objective, or in the next one.
+        with np.errstate(over="ignore", invalid="ignore"):
+            objective, *gradients = objective_and_gradient(problem, weights, biases, X, y)
         if not np.isfinite(objective):
             return False
         gradient = np.concatenate([part.ravel() for parts in gradients for part in parts])
         self._step += 1
         self.previous_params = self.params
-        self.params = update(
-            problem.solver, problem.hyperparameters, rates[self.epoch], self._step, self.params, gradient, self.moments
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.params = update(
+                problem.solver, problem.hyperparameters, rates[self.epoch], self._step, self.params, gradient, self.moments
+            )
         self._total += objective * len(X)
         self._start += len(X)
         if self._start == n_samples:

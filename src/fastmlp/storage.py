@@ -32,9 +32,10 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
         "classes": _described(network.classes),
         "flat_targets": network.flat_targets,
     }
-    text = json.dumps(header, sort_keys=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    content = to_bytes(arrays, metadata={"fastmlp": text, "sha256": _digest(text, arrays)})
+    header["sha256"] = _digest(header, arrays)
+    # One entry, since safetensors puts several in any order: the same net gives the same bytes.
+    content = to_bytes(arrays, metadata={"fastmlp": json.dumps(header, sort_keys=True)})
     return _write_whole(Path(path), content)
 
 
@@ -61,10 +62,9 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise ValueError(f"{place}: not a whole safetensors file ({error}); save the net again") from None
     if "fastmlp" not in metadata:
         raise ValueError(f"{place}: a safetensors file, but not one of fastmlp's; give one that Network.save wrote")
-    text = metadata["fastmlp"]
-    if metadata.get("sha256") != _digest(text, arrays):
+    header = json.loads(metadata["fastmlp"])
+    if header.pop("sha256", None) != _digest(header, arrays):
         raise ValueError(f"{place}: the content does not match its digest; the file is damaged, save the net again")
-    header = json.loads(text)
     if header["format"] > FORMAT:
         raise ValueError(f"{place}: written in format {header['format']}, newer than {FORMAT}; update fastmlp")
     return _network(header, arrays)
@@ -88,14 +88,14 @@ def _network(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network
 def _described(classes: NDArray[Any] | None) -> dict[str, Any] | None:
     if classes is None:
         return None
-    values = classes.tolist()
+    values = [value.item() if isinstance(value, np.generic) else value for value in classes.tolist()]
     if not all(isinstance(value, (bool, int, float, str)) for value in values):
         raise TypeError(f"labels of dtype {classes.dtype} cannot be saved: use numbers, truth values or strings")
     return {"dtype": "object" if classes.dtype.kind == "O" else classes.dtype.str, "values": values}
 
 
-def _digest(text: str, arrays: dict[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256(text.encode())
+def _digest(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode() + arrays[name].tobytes())
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from fastmlp.arguments import (
     choice,
     hidden_activations,
     hidden_sizes,
+    in_dtype,
     random_source,
     real,
     rows_per_batch,
@@ -144,19 +145,22 @@ def train(
         ),
     )
     n_epochs = whole("epochs", epochs)
-    rates = schedules.rates(schedule, real("learning_rate", learning_rate, 0, above=True), n_epochs)
+    rates = in_dtype(
+        "learning_rate", schedules.rates(schedule, real("learning_rate", learning_rate, 0, above=True), n_epochs), chosen
+    )
+    in_dtype("l2", np.float64(problem.hyperparameters.l2), chosen)
     if threads is not None:
         whole("threads", threads)
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown: choose one of {', '.join(map(repr, ENGINES))}")
     size = rows_per_batch(batch_size, len(rows))
     random = random_source(seed)
-    params = start_params(init, sizes, random).astype(chosen)
+    params = in_dtype("init", start_params(init, sizes, random), chosen)
     warn_of_wild_scales(rows)
     orders = Orders(random if shuffle else None, len(rows), size)
     run = _engine(engine)(problem, params, rows, targets.values, orders.rows, size)
     with reporting(progress, n_epochs) as report:
-        final, loss_curve = _train_in_chunks(run, orders, rates.astype(chosen), report)
+        final, loss_curve = _train_in_chunks(run, orders, rates, report)
     return Network(sizes, problem.activations, problem.loss, final, targets.classes, targets.flat, loss_curve)
 
 

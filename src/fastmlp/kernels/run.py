@@ -70,21 +70,20 @@ class Run:
 
 
 class Predictor:
-    """A net made ready for predictions."""
+    """The shape of a net made ready for predictions."""
 
     def __init__(
-        self, sizes: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, params: NDArray[Any]
+        self, sizes: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype[Any]
     ) -> None:
-        self._net = plan(sizes, activations, int(loss), 1, params.dtype)
-        self._params = params
+        self._net = plan(sizes, activations, int(loss), 1, dtype)
         self._order = np.arange(self._net.block, dtype=np.int32)
         self._n_outputs = sizes[-1]
 
-    def outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+    def outputs(self, params: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
         """The net's outputs (n_samples, n_outputs) for rows in C order in the working dtype."""
         out = np.empty((len(X), self._n_outputs), X.dtype)
         scratch = aligned(scratch_size(self._net), X.dtype)
-        predict(self._net, self._params, writable(X), self._order, scratch, out.reshape(-1))
+        predict(self._net, writable(params), writable(X), self._order, scratch, out.reshape(-1))
         return out
 
 
