@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(20150903)
+
+
+@pytest.fixture(scope="session")
+def moons():
+    """The article's data."""
+    from sklearn.datasets import make_moons
+
+    X, y = make_moons(200, noise=0.20, random_state=np.random.RandomState(0))
+    X.flags.writeable = y.flags.writeable = False
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """Three classes in the plane, 90 samples."""
+    random = np.random.default_rng(7)
+    y = np.arange(90) % 3
+    X = random.standard_normal((90, 2)) + 3 * np.array([[0, 0], [1, 0], [0, 1]])[y]
+    X.flags.writeable = y.flags.writeable = False
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def curve():
+    """A smooth function of two features, 120 samples."""
+    X = np.random.default_rng(8).uniform(-1, 1, (120, 2))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] ** 2
+    X.flags.writeable = y.flags.writeable = False
+    return X, y

@@ -1,0 +1,146 @@
+"""exp, log, tanh, the logistic function and exp - 1 against extended precision, in units in the last place."""
+
+import numba
+import numpy as np
+import pytest
+
+from fastmlp.kernels import elementary
+from fastmlp.kernels.elementary import exp, expm1, log, logistic, tanh
+from fastmlp.kernels.jit import FASTMATH, kernel
+from fastmlp.kernels.vectors import lanes, load, store
+
+EXP, LOG, TANH, LOGISTIC, EXPM1 = FUNCTIONS = range(5)
+
+
+@kernel
+def apply(function, x, y):
+    for i in range(0, x.shape[0], lanes(x)):
+        a = load(x, i)
+        if function == EXP:
+            store(y, i, exp(a))
+        elif function == LOG:
+            store(y, i, log(a))
+        elif function == TANH:
+            store(y, i, tanh(a))
+        elif function == LOGISTIC:
+            store(y, i, logistic(a))
+        else:
+            store(y, i, expm1(a))
+
+
+# Not `entry`: its cache on disk would not notice edits here.
+compiled = numba.njit(error_model="numpy", fastmath=set(FASTMATH))(apply.py_func)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+def evaluate(function, values):
+    """The function of an array of any length."""
+    x = np.zeros(-(-values.size // 16) * 16, values.dtype)
+    x[: values.size] = values
+    y = np.full_like(x, 7)
+    compiled(function, x, y)
+    return y[: values.size]
+
+
+def all_sizes(dtype, count=40_000):
+    """Numbers drawn by their bits, so of any size down to the subnormals, of either sign, and the ends of the ranges."""
+    random, info = np.random.default_rng(5), np.finfo(dtype)
+    bits = random.integers(0, 1 << info.bits, count, dtype=np.uint64).astype(f"u{info.bits // 8}")
+    drawn = bits.view(dtype)
+    ends = np.array([0, info.smallest_subnormal, info.smallest_normal, info.tiny * 2, info.eps, 1, info.max], dtype)
+    near = np.concatenate([np.nextafter(ends, dtype(0)), ends, np.nextafter(ends[:-1], dtype(np.inf))])
+    return np.concatenate([drawn[np.isfinite(drawn)], near, -near])
+
+
+def between(low, high, dtype, count=40_000):
+    """Numbers spread evenly, with all the wholes and halves among them."""
+    halves = np.arange(np.ceil(2 * low), 2 * high + 1) / 2
+    return np.concatenate([np.random.default_rng(6).uniform(low, high, count), halves]).astype(dtype)
+
+
+def ulps(values, exact):
+    """How far the values lie from the exact ones, in spacings of their dtype around the exact one."""
+    dtype = values.dtype.type
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(dtype)
+    same = values == rounded
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(values.astype(np.longdouble) - exact) / np.spacing(np.abs(rounded))
+    return np.where(same, np.fmin(distance, 0.5), distance)
+
+
+LIMITS = {np.float32: (-110, 95), np.float64: (-760, 720)}
+
+
+def test_exp(dtype):
+    x = np.concatenate([all_sizes(dtype), between(*LIMITS[dtype], dtype), between(-1, 1, dtype)])
+    with np.errstate(over="ignore", under="ignore"):
+        exact = np.exp(x.astype(np.longdouble))
+    error = ulps(evaluate(EXP, x), exact)
+    assert error.max() <= 2, x[error.argmax()]
+
+
+def test_log(dtype):
+    x = np.concatenate([np.abs(all_sizes(dtype)), between(0.5, 2, dtype), between(1e-9, 100, dtype)])
+    x = x[x > 0]
+    error = ulps(evaluate(LOG, x), np.log(x.astype(np.longdouble)))
+    assert error.max() <= 2, x[error.argmax()]
+
+
+def test_tanh(dtype):
+    x = np.concatenate([all_sizes(dtype), between(-25, 25, dtype), between(-1, 1, dtype), between(-1e-3, 1e-3, dtype)])
+    values = evaluate(TANH, x)
+    error = ulps(values, np.tanh(x.astype(np.longdouble)))
+    assert error.max() <= 4, x[error.argmax()]
+    assert np.abs(values).max() <= 1
+    np.testing.assert_array_equal(evaluate(TANH, -x), -values)
+
+
+def test_logistic(dtype):
+    x = np.concatenate([all_sizes(dtype), between(*LIMITS[dtype], dtype), between(-5, 5, dtype)])
+    values = evaluate(LOGISTIC, x)
+    with np.errstate(over="ignore", under="ignore"):
+        exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    tiny = np.finfo(dtype).tiny
+    # Below the normal numbers exp(-x) overflows and the result is 0.
+    normal = exact >= tiny
+    error = ulps(values[normal], exact[normal])
+    assert error.max() <= 4, x[normal][error.argmax()]
+    assert ((values[~normal] >= 0) & (values[~normal] <= tiny)).all()
+
+
+def test_expm1_of_what_is_not_positive(dtype):
+    x = -np.abs(np.concatenate([all_sizes(dtype), between(-50, 0, dtype), between(-1, 0, dtype)]))
+    error = ulps(evaluate(EXPM1, x), np.expm1(x.astype(np.longdouble)))
+    assert error.max() <= 4, x[error.argmax()]
+
+
+@pytest.mark.parametrize(
+    ("function", "pairs"),
+    [
+        (EXP, [(0.0, 1.0), (-0.0, 1.0), (np.inf, np.inf), (-np.inf, 0.0)]),
+        (LOG, [(1.0, 0.0), (0.0, -np.inf), (-0.0, -np.inf), (np.inf, np.inf), (-1.0, np.nan), (-np.inf, np.nan)]),
+        (TANH, [(0.0, 0.0), (-0.0, -0.0), (np.inf, 1.0), (-np.inf, -1.0)]),
+        (LOGISTIC, [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1.0), (-np.inf, 0.0)]),
+        (EXPM1, [(0.0, 0.0), (-np.inf, -1.0)]),
+    ],
+    ids=["exp", "log", "tanh", "logistic", "expm1"],
+)
+def test_special_values(dtype, function, pairs):
+    x, expected = np.array([*pairs, (np.nan, np.nan)], dtype).T
+    values = evaluate(function, np.ascontiguousarray(x))
+    np.testing.assert_array_equal(values, expected)
+    if function == TANH:
+        np.testing.assert_array_equal(np.signbit(values[:4]), np.signbit(expected[:4]))
+
+
+def test_every_function_is_tested():
+    names = {"exp", "log", "tanh", "logistic", "expm1"}
+    public = {name for name, value in vars(elementary).items() if type(value).__name__ == "_Intrinsic"}
+    assert names <= public
+    assert public - names <= {"fma"}
+    assert len(FUNCTIONS) == len(names)

@@ -1,0 +1,218 @@
+"""The compiled kernels against the reference, against chance, and against their own bounds."""
+
+import numpy as np
+import pytest
+
+from fastmlp import reference
+from fastmlp.kernels.run import Predictor
+from fastmlp.options import Activation, Loss, Status
+from table import (
+    CASES,
+    DTYPES,
+    ENGINES,
+    LOGISTIC,
+    RELU,
+    SOLVERS,
+    TANH,
+    TOLERANCES,
+    Case,
+    begin,
+    objective_and_gradient,
+    relative_error,
+    start,
+    worst_error,
+)
+
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+by_engine = pytest.mark.parametrize("engine", ENGINES)
+WHOLE = 1 << 40
+
+
+def trained(engine, case, given, epochs, rate, budget=WHOLE):
+    """The parameters and losses after some epochs, in calls of `budget` blocks."""
+    run = begin(engine, case, given)
+    losses = np.full(epochs, np.nan, given.params.dtype)
+    rates = np.full(epochs, rate, given.params.dtype)
+    status = Status.RUNNING
+    while status == Status.RUNNING:
+        before = run.epoch
+        status = run.advance(rates, losses, epochs, budget)
+        assert before <= run.epoch <= epochs
+    assert status == Status.FINISHED
+    return run.params, losses
+
+
+@by_dtype
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_objective_and_gradient_equal_the_reference(case, dtype):
+    objective, gradient = objective_and_gradient("kernels", case, start(case, dtype))
+    expected_objective, expected_gradient = objective_and_gradient("reference", case, start(case))
+    if case.n_samples == case.batch_size:
+        assert relative_error(objective, expected_objective) <= TOLERANCES[dtype]
+    assert gradient.dtype == dtype
+    assert worst_error(case, gradient, expected_gradient) <= TOLERANCES[dtype]
+
+
+@by_dtype
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_update_equals_the_reference(case, dtype):
+    """One update, and with it the moments: a second shows what the first left in them."""
+    results = {}
+    for engine, kind in (("kernels", dtype), ("reference", np.float64)):
+        run = begin(engine, case, start(case, kind, epochs=2))
+        blocks = run.blocks_per_epoch // case.batches
+        rates, losses = np.full(2, 2.0**-7, kind), np.zeros(2, kind)
+        after = []
+        for _ in range(2):
+            run.advance(rates, losses, 2, blocks)
+            after.append(run.params)
+        results[engine] = after
+    for ours, theirs in zip(results["kernels"], results["reference"], strict=True):
+        assert worst_error(case, ours, theirs) <= TOLERANCES[dtype]
+
+
+@by_dtype
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("loss", Loss, ids=lambda loss: loss.name.lower())
+def test_hundred_epochs_of_minibatches_stay_by_the_reference(loss, solver, dtype):
+    case = Case((3, 5, 17, 2), (TANH, LOGISTIC), loss, solver, "l2-per-sample", n_samples=75, batch_size=16)
+    rate = 2.0**-5 if solver == "sgd" else 2.0**-9
+    ours = trained("kernels", case, start(case, dtype, epochs=100), 100, rate)
+    theirs = trained("reference", case, start(case, np.float64, epochs=100), 100, rate)
+    bound = {np.float64: 1e-9, np.float32: 1e-3}[dtype]
+    assert worst_error(case, ours[0], theirs[0]) <= bound
+    assert relative_error(ours[1], theirs[1]) <= bound
+    assert theirs[1][-1] < theirs[1][0]
+
+
+REPEATED = [
+    Case(n_samples=1000, batch_size=1000),
+    Case(n_samples=1000, batch_size=600),
+    Case(solver="adam", n_samples=90, batch_size=7),
+    Case((33, 40, 17, 3), (RELU, TANH), Loss.SQUARED_ERROR, "nesterov", n_samples=2700, batch_size=2600),
+    Case((3, 33, 3), (LOGISTIC,), Loss.BINARY_CROSS_ENTROPY, "momentum", n_samples=300, batch_size=299),
+]
+
+
+@by_dtype
+@pytest.mark.parametrize("case", REPEATED, ids=str)
+def test_bits_depend_neither_on_the_run_nor_on_where_calls_end(case, dtype):
+    given = start(case, dtype, epochs=3)
+    params, losses = trained("kernels", case, given, 3, 2.0**-7)
+    for budget in (WHOLE, 1, 3):
+        again = trained("kernels", case, given, 3, 2.0**-7, budget)
+        assert again[0].tobytes() == params.tobytes()
+        assert again[1].tobytes() == losses.tobytes()
+
+
+@by_engine
+@pytest.mark.parametrize("case", REPEATED, ids=str)
+def test_budget_ends_a_call(case, engine):
+    run = begin(engine, case, start(case, epochs=2))
+    rates, losses = np.full(2, 2.0**-7), np.full(2, np.nan)
+    assert run.blocks_per_epoch % case.batches == 0
+    calls = 0
+    while run.advance(rates, losses, 2, 1) == Status.RUNNING:
+        calls += 1
+        assert np.isfinite(losses).sum() == run.epoch
+    # A remainder batch may need fewer blocks than the others.
+    assert case.batches <= (calls + 1) / 2 <= run.blocks_per_epoch
+    done = run.params
+    assert run.advance(rates, losses, 2, 5) == Status.FINISHED
+    assert run.params.tobytes() == done.tobytes()
+
+
+def test_blocks_smaller_than_the_batch_are_there():
+    """The cases above would say nothing of blocks and of folded sums if a batch were never cut into many."""
+    assert begin("kernels", REPEATED[0], start(REPEATED[0])).blocks_per_epoch > 3
+    assert begin("kernels", REPEATED[3], start(REPEATED[3])).blocks_per_epoch > 32
+
+
+@by_engine
+def test_orders_count_from_the_epoch_they_begin_at(engine):
+    case = Case(solver="adam", n_samples=20, batch_size=6)
+    given = start(case, epochs=4)
+    whole, _ = trained(engine, case, given, 4, 2.0**-5)
+    order = given.order[:2].copy()
+    run = begin(engine, case, given._replace(order=order))
+    rates, losses = np.full(4, 2.0**-5), np.zeros(4)
+    run.advance(rates, losses, 2, WHOLE)
+    order[:] = given.order[2:]
+    run.orders_begin_at(2)
+    run.advance(rates, losses, 4, WHOLE)
+    assert run.params.tobytes() == whole.tobytes()
+
+
+@by_dtype
+@by_engine
+@pytest.mark.parametrize("loss", Loss, ids=lambda loss: loss.name.lower())
+def test_extreme_logits_neither_overflow_nor_become_nan(loss, engine, dtype):
+    case = Case((2, 3), (), loss, "sgd", "free", n_samples=40, batch_size=40)
+    given = start(case, dtype)
+    z = given.X @ given.params[:6].reshape(2, 3)
+    given.params[:6] *= 1e4 / np.abs(z).max()
+    given.params[6:] = 0
+    z = given.X.astype(np.float64) @ given.params[:6].astype(np.float64).reshape(2, 3)
+    assert np.abs(z).max() == pytest.approx(1e4, rel=1e-5)
+    if loss == Loss.CROSS_ENTROPY:
+        expected = (z.max(axis=1) - z[np.arange(40), given.y[:, 0].astype(int)]).mean()
+    elif loss == Loss.BINARY_CROSS_ENTROPY:
+        expected = (np.maximum(z, 0) - z * given.y).sum(axis=1).mean()
+    else:
+        expected = ((z - given.y) ** 2).sum(axis=1).mean() / 2
+    objective, gradient = objective_and_gradient(engine, case, given)
+    assert objective == pytest.approx(expected, rel=1e-3)
+    assert np.isfinite(gradient).all()
+    probabilities = Predictor(case.sizes, case.activations, loss, given.params.dtype).outputs(given.params, given.X)
+    assert np.isfinite(probabilities).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@by_dtype
+@by_engine
+@pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name.lower())
+@pytest.mark.parametrize("loss", Loss, ids=lambda loss: loss.name.lower())
+def test_weights_that_are_no_numbers_are_seen(loss, activation, engine, dtype, value):
+    """In the output layer whatever the activation, and NaN in the hidden layer too: no clamp or select may hide it."""
+    case = Case((2, 3, 2), (activation,), loss, "sgd", "free")
+    for place in (0, 6, 12, 15) if np.isnan(value) else (6, 15):
+        given = start(case, dtype)
+        given.params[place] = value
+        run = begin(engine, case, given)
+        losses = np.full(1, 7, dtype)
+        with np.errstate(invalid="ignore"):
+            assert run.advance(np.full(1, 0.5, dtype), losses, 1, 100) == Status.DIVERGED
+        assert run.epoch == 0
+        assert losses[0] == 7
+        np.testing.assert_array_equal(run.params, given.params)
+
+
+@by_engine
+def test_divergence_leaves_the_parameters_before_the_last_update(engine):
+    case = Case((2, 3, 1), (RELU,), Loss.SQUARED_ERROR, "sgd", "free")
+    given = start(case)
+    run = begin(engine, case, given)
+    rates, losses = np.full(50, 1e30), np.zeros(50)
+    before = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        while run.advance(rates, losses, 50, 1) == Status.RUNNING:
+            before.append(run.params)
+    assert len(before) == run.epoch > 0
+    expected = before[-2] if len(before) > 1 else given.params
+    np.testing.assert_array_equal(run.previous_params, expected)
+    assert np.isfinite(run.previous_params).all()
+
+
+@by_dtype
+@pytest.mark.parametrize("case", CASES[::7], ids=str)
+def test_predictions_equal_the_reference(case, dtype):
+    given, exact = start(case, dtype), start(case)
+    weights, biases = reference.views(exact.params, case.sizes)
+    expected = reference.output(case.loss, reference.forward(weights, biases, case.activations, exact.X)[-1])
+    predictor = Predictor(case.sizes, case.activations, case.loss, given.params.dtype)
+    outputs = predictor.outputs(given.params, given.X)
+    assert outputs.dtype == dtype
+    assert relative_error(outputs, expected) <= TOLERANCES[dtype]
+    # A row's prediction does not hang on the rows beside it.
+    alone = np.concatenate([predictor.outputs(given.params, given.X[row : row + 1]) for row in range(0, case.n_samples, 9)])
+    assert alone.tobytes() == outputs[::9].tobytes()
