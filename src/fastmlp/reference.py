@@ -160,10 +160,18 @@ class Run:
     y : (n_samples, 1) class numbers or (n_samples, n_outputs) targets, of the working dtype.
     order : (n_epochs, n_samples) row orders of the coming epochs; refilled by the caller. Full batches need none.
     batch_size : rows in a batch, at most n_samples.
+    threads : of no effect here; NumPy has threads of its own.
     """
 
     def __init__(
-        self, problem: Problem, params: Array, X: Array, y: Array, order: NDArray[np.int32], batch_size: int
+        self,
+        problem: Problem,
+        params: Array,
+        X: Array,
+        y: Array,
+        order: NDArray[np.int32],
+        batch_size: int,
+        threads: int | None = None,
     ) -> None:
         self.problem, self.X, self.y, self.order, self.batch_size = problem, X, y, order, batch_size
         self.params, self.previous_params = params.copy(), params.copy()

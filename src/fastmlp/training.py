@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 CHUNK_SECONDS = 0.05
 LARGEST_BUDGET = 2**40
-# Row orders drawn ahead, so that a chunk can hold many short epochs.
-ROWS_DRAWN_AHEAD = 16_384
+# Row orders drawn ahead, one megabyte of them, so that a chunk can hold many short epochs.
+ROWS_DRAWN_AHEAD = 262_144
 ENGINES = ("kernels", "reference")
 
 
@@ -111,7 +111,8 @@ def train(
     progress : bool
         Show a progress bar on the terminal.
     threads : int or None
-        How many threads may be used; None leaves the choice to fastmlp.
+        The most threads to use; None takes as many as a step keeps busy, one for small nets. The bits are the same for
+        any number.
     engine : {"kernels", "reference"}
         The compiled kernels, or the same computation in plain NumPy.
 
@@ -157,8 +158,8 @@ def train(
     random = random_source(seed)
     params = in_dtype("init", start_params(init, sizes, random), chosen)
     warn_of_wild_scales(rows)
-    orders = Orders(random if shuffle else None, len(rows), size)
-    run = _engine(engine)(problem, params, rows, targets.values, orders.rows, size)
+    orders = Orders(random if shuffle else None, len(rows), size, n_epochs)
+    run = _engine(engine)(problem, params, rows, targets.values, orders.rows, size, threads)
     with reporting(progress, n_epochs) as report:
         final, loss_curve = _train_in_chunks(run, orders, rates, report)
     return Network(sizes, problem.activations, problem.loss, final, targets.classes, targets.flat, loss_curve)
@@ -177,10 +178,10 @@ def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
 class Orders:
     """The row orders of the coming epochs: each a shuffle of the one before, as in scikit-learn."""
 
-    def __init__(self, random: Random | None, n_samples: int, batch_size: int) -> None:
+    def __init__(self, random: Random | None, n_samples: int, batch_size: int, epochs: int) -> None:
         self._random = random
         self._full_batch = batch_size == n_samples
-        ahead = 0 if self._full_batch else max(1, ROWS_DRAWN_AHEAD // n_samples)
+        ahead = 0 if self._full_batch else max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
         self.rows = np.empty((ahead, n_samples), np.int32)
         self.rows[:] = np.arange(n_samples, dtype=np.int32)
         self._end = 0

@@ -29,12 +29,12 @@ def activate(activation, panel, start, step, units, vectors):
 
 
 @routine
-def activate_backward(activation, panel, start, upstream, step, units, vectors):
-    """a = upstream * f'(z), in the place of the activations a = f(z)."""
+def activate_backward(activation, panel, start, delta0, step, units, vectors):
+    """delta = delta * f'(z) in place, from the activations a = f(z) in the panel at `start`."""
     width = lanes(panel)
     zero, one = fill(panel, number(panel, 0)), fill(panel, number(panel, 1))
+    there = delta0 - start
     for unit in range(units):
-        there = upstream + unit * step - (start + unit * step)
         for i in range(start + unit * step, start + unit * step + vectors * width, width):
             a, delta = load(panel, i), load(panel, i + there)
             if activation == Activation.TANH:
@@ -43,4 +43,4 @@ def activate_backward(activation, panel, start, upstream, step, units, vectors):
                 delta = delta * (a * (one - a))
             elif activation == Activation.RELU:
                 delta = select(a > zero, delta, zero)
-            store(panel, i, delta)
+            store(panel, i + there, delta)

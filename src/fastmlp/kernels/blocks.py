@@ -1,8 +1,15 @@
-"""How a net and a block of samples lie in memory. Shapes alone decide, so results do not depend on the machine's caches.
+"""How a net and its samples lie in memory. Shapes alone decide, so results do not depend on the machine or the threads.
 
-A *panel* holds a block's values of one layer: a row of ``net.block`` samples for each unit, of which the first
-``vectors`` vectors are in use. Parameters are one flat vector: all weights, layer after layer, each (fan_in, fan_out) in
-C order, then all biases. Vectors that the loops walk through are padded to `PAD` elements, with zeros.
+A *panel* holds a layer's values for a *slab* of samples: a row for each unit, `stride` elements apart. A *block* is some
+of its vectors, few enough that their values in all layers stay in the first caches while they go forward and backward in
+one visit.
+
+*Narrow* nets (every layer has few weights) take a batch block by block: each block adds to partial sums, a vector for each
+parameter. Large batches are cut into parts, each with sums of its own, so that threads can share them. *Wide* nets take a
+batch in slabs: all blocks of a slab go forward and backward, then each weight's gradient is one sum over the slab.
+
+Parameters are one flat vector: all weights, layer after layer, each (fan_in, fan_out) in C order, then all biases. Arrays
+that the loops walk through in vectors are padded to `PAD` elements, with zeros.
 """
 
 from __future__ import annotations
@@ -15,40 +22,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD = 16  # the widest vector, in elements
+# Samples in a block: of a narrow net as many as BLOCK_BYTES hold, since 24 KB leave room in any first cache of the last
+# ten years; of a wide net 64, enough to use a weight four times while it is in a register.
 LARGEST_BLOCK = 256
 SMALLEST_BLOCK = 64
-# A block's panels should stay in the first cache: 24 KB leaves room for the weights on any CPU of the last ten years.
 BLOCK_BYTES = 24 * 1024
-# Layers with no more weights than this keep a vector of partial sums for each, in the cache beside the panels.
+LARGEST_SLAB = 512
+# Layers with no more weights than this keep a vector of partial sums for each; nets with no others are narrow.
 MOST_LANE_SUMS = 512
+MOST_LANE_SUMS_IN_ALL = 2048
+# A batch of a narrow net has a part for every four blocks, up to eight, and each part's sums are folded into its gradient
+# every 32 blocks: float32 sums of millions of samples stay accurate.
+MOST_PARTS = 8
+BLOCKS_PER_PART = 4
+BLOCKS_PER_FOLD = 32
+# The update goes through the parameters in up to this many slices of at least 4,096.
+MOST_SLICES = 16
+SLICE = 4096
 
-# Columns of Net.layers.
-FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, WEIGHT_SUMS, BIAS_SUMS = range(8)
-# Places in State.cursor: where the next block begins, how many updates were made, where the current parameters lie, and
+# Columns of Net.layers. The output layer's delta takes the place of its weighted sums; TURNED is where a delta lies samples
+# by units. WEIGHT_SUMS and BIAS_SUMS number the partial sums, a vector each: as the parameters themselves in a narrow net;
+# WEIGHT_SUMS is -1 where a layer has too many.
+FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA, WEIGHT_SUMS, BIAS_SUMS, TURNED = range(10)
+# Places in State.cursor: where the next round begins, how many updates were made, where the current parameters lie, and
 # which epoch the row orders begin with.
-EPOCH, BATCH, ROW, STEP, HERE, FIRST = range(6)
-# Places in State.running: sums that outlive a call, each long one with the rounding error it has left behind.
-EPOCH_LOSS, EPOCH_REST, BATCH_LOSS, BATCH_REST, SQUARES = range(5)
+EPOCH, BATCH, ROUND, STEP, HERE, FIRST = range(6)
+# Places in State.running: sums that outlive a call, each long one with the rounding error it has left behind. The losses
+# of a batch follow from LOSSES on, a pair for each part or block of a slab.
+EPOCH_LOSS, EPOCH_REST, LOSSES = range(3)
 
 
 class Net(NamedTuple):
-    """The shape of a net and the places of its arrays; offsets count elements."""
+    """The shape of a net and the places of its arrays; offsets and sizes count elements."""
 
     layers: NDArray[np.int64]
     loss: int
+    wide: bool
+    slab: int
+    stride: int
     block: int
+    parts: int
+    shares: int
+    slices: int
     n_features: int
     n_targets: int
     n_weights: int
     n_parameters: int
     inputs: int
     targets: int
-    upstream: int
-    turned: int
+    scratch: int
+    sums: int
 
 
 class Data(NamedTuple):
-    """The samples. `X` and `y` are flat: rows, or with `laid_out` a panel for each block.
+    """The samples. `X` and `y` are flat: rows, or with `laid_out` a panel for each slab.
 
     `order` has the row orders of one or more epochs, one after the other.
     """
@@ -69,6 +96,7 @@ class State(NamedTuple):
 
     cursor: NDArray[np.int64]
     running: NDArray[Any]
+    squares: NDArray[Any]
     params: NDArray[Any]
     gradient: NDArray[Any]
     sums: NDArray[Any]
@@ -90,72 +118,94 @@ def aligned(size: int, dtype: Any) -> NDArray[Any]:
     return values
 
 
+def uneven(size: int) -> int:
+    """`size` rounded up to an odd number of vectors, lest a panel's rows crowd in a few places of the cache."""
+    return padded(size) + PAD * (padded(size) // PAD % 2 == 0)
+
+
+def is_wide(sizes: Sequence[int]) -> bool:
+    """Whether some layer, or all together, have too many weights for a vector of sums each."""
+    weights = [a * b for a, b in pairwise(sizes)]
+    return max(weights) > MOST_LANE_SUMS or sum(weights) > MOST_LANE_SUMS_IN_ALL
+
+
 def block_size(sizes: Sequence[int], itemsize: int) -> int:
     """Samples in a block."""
-    bytes_per_sample = (sum(sizes) + max(sizes)) * itemsize
+    if is_wide(sizes):
+        return SMALLEST_BLOCK
+    bytes_per_sample = (sum(sizes) + sum(sizes[1:-1])) * itemsize
     return max(SMALLEST_BLOCK, min(LARGEST_BLOCK, BLOCK_BYTES // bytes_per_sample // SMALLEST_BLOCK * SMALLEST_BLOCK))
 
 
-def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets: int, dtype: Any) -> Net:
-    """Lay out a net of ``len(sizes) - 1`` layers.
+def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets: int, dtype: Any, batch_size: int) -> Net:
+    """Lay out a net of ``len(sizes) - 1`` layers for batches of `batch_size`.
 
     `activations` has one code for each hidden layer; the output's activation belongs to the loss.
     """
-    block = block_size(sizes, np.dtype(dtype).itemsize)
+    wide, block = is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
+    slab = min(batch_size, LARGEST_SLAB if wide else block)
+    stride = uneven(slab) if wide else padded(slab)
+    parts = 1 if wide else max(1, min(MOST_PARTS, -(-batch_size // block) // BLOCKS_PER_PART))
+    # What threads can divide among themselves: the blocks of a wide net's slab, the parts of a narrow net's batch.
+    shares = -(-slab // block) if wide else parts
     n_weights = sum(a * b for a, b in pairwise(sizes))
+    n_parameters = padded(n_weights + sum(sizes[1:]))
     weights, biases, sums = 0, n_weights, 0
-    place = sizes[0] * block
-    targets, place = place, place + n_targets * block
-    layers = []
-    for fan_in, fan_out, activation in zip(sizes, sizes[1:], [*activations, 0], strict=False):
+    targets = sizes[0] * stride
+    panel = targets + n_targets * stride
+    delta = panel + sum(sizes[1:]) * stride
+    turned = delta + sum(sizes[1:-1]) * stride
+    layers: list[tuple[int, ...]] = []
+    for (fan_in, fan_out), activation in zip(pairwise(sizes), [*activations, 0], strict=True):
         in_lanes = fan_in * fan_out <= MOST_LANE_SUMS
-        bias_sums = sums + (padded(fan_in * fan_out) * PAD if in_lanes else 0)
-        layers.append((fan_in, fan_out, activation, weights, biases, place, sums if in_lanes else -1, bias_sums))
-        weights, biases, place = weights + fan_in * fan_out, biases + fan_out, place + fan_out * block
-        sums = bias_sums + padded(fan_out) * PAD
-    upstream, turned = place, place + max(sizes[1:]) * block
-    table = np.array(layers, np.int64)
-    return Net(table, loss, block, sizes[0], n_targets, n_weights, padded(biases), 0, targets, upstream, turned)
+        bias_sums = sums + (padded(fan_in * fan_out) if in_lanes else 0)
+        is_last = len(layers) == len(sizes) - 2
+        layers.append((
+            fan_in, fan_out, activation, weights, biases, panel, panel if is_last else delta,
+            (sums if wide else weights) if in_lanes else -1, bias_sums if wide else biases, turned
+        ))  # fmt: skip
+        weights, biases = weights + fan_in * fan_out, biases + fan_out
+        panel, delta = panel + fan_out * stride, delta + fan_out * stride
+        sums = bias_sums + padded(fan_out)
+        turned += 0 if in_lanes else stride * uneven(fan_out)
+    # Squares of a vector's width are turned whole: they read and write up to PAD rows past a panel's end.
+    scratch = turned + PAD * stride
+    sums = sums if wide else n_parameters
+    slices = max(1, min(MOST_SLICES, n_parameters // SLICE))
+    return Net(
+        np.array(layers, np.int64), loss, wide, slab, stride, block, parts, shares, slices, sizes[0], n_targets, n_weights,
+        n_parameters, 0, targets, scratch, sums
+    )  # fmt: skip
 
 
-def scratch_size(net: Net) -> int:
-    """Elements of scratch a block needs."""
-    turned = net.block * padded(int(net.layers[:, FAN_OUT].max()))
-    # Squares are turned whole: they read and write up to PAD rows past a panel's end.
-    return int(net.turned + turned + PAD * net.block)
-
-
-def sums_size(net: Net) -> int:
-    """Elements of the partial sums, for any vector width."""
-    return int(net.layers[-1, BIAS_SUMS] + padded(int(net.layers[-1, FAN_OUT])) * PAD)
-
-
-def lay_out(rows: NDArray[Any], block: int) -> NDArray[Any]:
-    """Turn rows (n_samples, n_features) into flat panels, a panel for each block, the last one filled up with zeros."""
+def lay_out(rows: NDArray[Any], slab: int, stride: int) -> NDArray[Any]:
+    """Turn rows (n_samples, n_features) into flat panels, a panel for each slab, its rows filled up with zeros."""
     n_samples, n_features = rows.shape
-    n_blocks = -(-n_samples // block)
-    flat = aligned(n_blocks * n_features * block, rows.dtype)
-    panels = flat.reshape(n_blocks, n_features, block)
-    whole = n_samples // block
-    panels[:whole] = rows[: whole * block].reshape(whole, block, n_features).transpose(0, 2, 1)
-    if whole < n_blocks:
-        panels[whole, :, : n_samples - whole * block] = rows[whole * block :].T
+    n_slabs = -(-n_samples // slab)
+    flat = aligned(n_slabs * n_features * stride, rows.dtype)
+    panels = flat.reshape(n_slabs, n_features, stride)
+    whole = n_samples // slab
+    panels[:whole, :, :slab] = rows[: whole * slab].reshape(whole, slab, n_features).transpose(0, 2, 1)
+    if whole < n_slabs:
+        panels[whole, :, : n_samples - whole * slab] = rows[whole * slab :].T
     return flat
 
 
-def new_state(net: Net, params: NDArray[Any], n_moments: int) -> State:
+def new_state(net: Net, params: NDArray[Any], n_moments: int, threads: int) -> State:
     """The state before the first epoch, from flat parameters without padding."""
     dtype = params.dtype
     twice = aligned(2 * net.n_parameters, dtype)
     twice[: params.size] = twice[net.n_parameters : net.n_parameters + params.size] = params
-    running = np.zeros(5, dtype)
-    running[SQUARES] = np.square(params[: net.n_weights], dtype=np.float64).sum()
+    # Written for the next step while threads may still read those of this one.
+    squares = np.zeros(2 * net.slices, dtype)
+    squares[0] = np.square(params[: net.n_weights], dtype=np.float64).sum()
     return State(
         np.zeros(6, np.int64),
-        running,
+        np.zeros(LOSSES + 2 * net.shares, dtype),
+        squares,
         twice,
-        aligned(net.n_parameters, dtype),
-        aligned(sums_size(net), dtype),
+        aligned(net.parts * net.n_parameters, dtype),
+        aligned(net.parts * net.sums * PAD, dtype),
         aligned(max(1, n_moments * net.n_parameters), dtype),
-        aligned(scratch_size(net), dtype),
+        aligned(net.scratch * (1 if net.wide else threads), dtype),
     )

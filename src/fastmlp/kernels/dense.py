@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, WEIGHT_SUMS, WEIGHTS
+from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, PAD, TURNED, WEIGHT_SUMS, WEIGHTS
 from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.vectors import (
     FMA,
@@ -33,6 +33,7 @@ from fastmlp.kernels.vectors import (
     splat,
     store,
     store_at,
+    store_first,
     store_first_at,
     totals,
     transpose,
@@ -40,6 +41,8 @@ from fastmlp.kernels.vectors import (
 
 # What a tile's sums begin with: nothing, a scalar of the left factor for each row, or what the output holds.
 FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
+# 64 rows of four vectors are 16 KB, half of a first cache.
+DEPTH_AT_ONCE = 128
 
 
 class Tile:
@@ -176,36 +179,43 @@ def inner_tile(
 
 @routine
 def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, vectors, depth, begin, s0, last):
-    """out = begin + left @ right in tiles of 4 rows x 4 vectors and what is left over; `last` lanes in the last vector."""
+    """out = begin + left @ right in tiles of 4 rows x 4 vectors and what is left over, `last` lanes in the last vector.
+
+    The depth is cut into lengths whose right factor stays in the first cache; each goes on from what the last one stored.
+    """
     width = lanes(out)
     column = 0
     while column < vectors:
         wide = vectors - column > 4 or (vectors - column == 4 and last == width)
-        r, o = r0 + column * width, o0 + column * width
         count = last if column == vectors - 1 else width
-        row = 0
-        while row < rows:
-            place, s, to = l0 + row * l_row, s0 + row, o + row * o_row
-            if rows - row >= 4:
-                if wide:
-                    product_tile(
-                        4, 4, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
-                    )
+        how = begin
+        for p in range(0, depth, DEPTH_AT_ONCE):
+            length = min(DEPTH_AT_ONCE, depth - p)
+            start, r, o = l0 + p * l_depth, r0 + p * r_depth + column * width, o0 + column * width
+            row = 0
+            while row < rows:
+                a, s, to = start + row * l_row, s0 + row, o + row * o_row
+                if rows - row >= 4:
+                    if wide:
+                        product_tile(
+                            4, 4, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
+                        )
+                    else:
+                        product_tile(
+                            4, 1, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
+                        )
+                    row += 4
                 else:
-                    product_tile(
-                        4, 1, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
-                    )
-                row += 4
-            else:
-                if wide:
-                    product_tile(
-                        1, 4, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
-                    )
-                else:
-                    product_tile(
-                        1, 1, left, place, l_row, l_depth, right, r, r_depth, out, to, o_row, depth, begin, s, count
-                    )
-                row += 1
+                    if wide:
+                        product_tile(
+                            1, 4, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
+                        )
+                    else:
+                        product_tile(
+                            1, 1, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
+                        )
+                    row += 1
+            how = FROM_OUTPUT
         column += 4 if wide else 1
 
 
@@ -215,36 +225,42 @@ def forward_dense(net, layer, params, here, x, x0, scratch, out0, vectors):
     fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
     w0, b0 = here + net.layers[layer, WEIGHTS], here + net.layers[layer, BIASES]
     product(
-        params, w0, 1, fan_out, x, x0, net.block, scratch, out0, net.block, fan_out, vectors, fan_in, FROM_SCALARS, b0,
+        params, w0, 1, fan_out, x, x0, net.stride, scratch, out0, net.stride, fan_out, vectors, fan_in, FROM_SCALARS, b0,
         lanes(scratch)
     )  # fmt: skip
 
 
 @kernel
-def backward_input(net, layer, params, here, scratch, delta0, vectors):
+def backward_input(net, layer, params, here, scratch, delta0, upstream, vectors):
     """upstream = W @ delta, a panel of ``fan_in`` rows."""
     fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
     w0 = here + net.layers[layer, WEIGHTS]
     product(
-        params, w0, fan_out, 1, scratch, delta0, net.block, scratch, net.upstream, net.block, fan_in, vectors, fan_out,
+        params, w0, fan_out, 1, scratch, delta0, net.stride, scratch, upstream, net.stride, fan_in, vectors, fan_out,
         FROM_ZERO, 0, lanes(scratch)
     )  # fmt: skip
 
 
 @kernel
-def backward_weights(net, layer, x, x0, scratch, delta0, gradient, sums, vectors):
-    """Add ``x @ delta.T`` and ``delta.sum(axis=1)`` to the gradient or to its partial sums, a vector for each."""
+def backward_sums(net, layer, x, x0, scratch, delta0, sums, s0, vectors):
+    """Add ``x * delta`` and ``delta``, lane by lane, to the partial sums that a layer has."""
     fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
-    width, weight_sums = lanes(sums), net.layers[layer, WEIGHT_SUMS]
-    bias_sums(scratch, delta0, net.block, sums, net.layers[layer, BIAS_SUMS], fan_out, vectors)
+    weight_sums, width = net.layers[layer, WEIGHT_SUMS], lanes(sums)
+    bias_sums(scratch, delta0, net.stride, sums, s0 + net.layers[layer, BIAS_SUMS] * width, fan_out, vectors)
     if weight_sums >= 0:
-        inner_products(x, x0, scratch, delta0, net.block, sums, weight_sums, fan_in, fan_out, vectors)
-    else:
-        stride = turn(scratch, delta0, net.turned, net.block, fan_out, vectors)
-        product(
-            x, x0, net.block, 1, scratch, net.turned, stride, gradient, net.layers[layer, WEIGHTS], fan_out, fan_in,
-            (fan_out + width - 1) // width, vectors * width, FROM_OUTPUT, 0, (fan_out - 1) % width + 1
-        )  # fmt: skip
+        start = s0 + weight_sums * width
+        inner_products(x, x0, scratch, delta0, net.stride, sums, start, fan_in, fan_out, vectors)
+
+
+@kernel
+def backward_weights(net, layer, x, x0, scratch, gradient, begin, lo, hi, samples):
+    """gradient = x @ delta.T over a slab, from the delta that :func:`turn` has turned, for inputs `lo` to `hi`."""
+    fan_out, width = net.layers[layer, FAN_OUT], lanes(gradient)
+    vectors = (fan_out + width - 1) // width
+    product(
+        x, x0 + lo * net.stride, net.stride, 1, scratch, net.layers[layer, TURNED], turned_row(fan_out), gradient,
+        net.layers[layer, WEIGHTS] + lo * fan_out, fan_out, hi - lo, vectors, samples, begin, 0, (fan_out - 1) % width + 1
+    )  # fmt: skip
 
 
 @routine
@@ -285,43 +301,45 @@ def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vector
         unit += 2 if pair else 1
 
 
+@kernel
+def turned_row(units):
+    """Elements from one sample to the next of a turned delta; see blocks.uneven."""
+    vectors = (units + PAD - 1) // PAD
+    return (vectors + 1 - vectors % 2) * PAD
+
+
 @routine
 def turn(panel, delta0, to, step, units, vectors):
-    """Copy a panel to `to`, samples by units; return the length of a sample's row, in whole vectors.
+    """Copy a panel to `to`, samples by units.
 
     What stands past the last unit is of no meaning: nobody stores what becomes of it.
     """
     width = lanes(panel)
-    stride = (units + width - 1) // width * width
+    stride = turned_row(units)
     for unit in range(0, units, width):
         for v in range(vectors):
             transpose(panel, delta0 + unit * step + v * width, step, panel, to + v * width * stride + unit, stride)
-    return stride
 
 
 @routine
-def clear(array, size):
-    """array[:size] = 0, in whole vectors."""
-    zero = fill(array, number(array, 0))
-    for i in range(0, size, lanes(array)):
-        store(array, i, zero)
-
-
-@routine
-def fold(net, gradient, sums):
-    """Add the partial sums to the gradient and set them to zero."""
+def fold(sums, s0, gradient, g0, size, begin):
+    """Add `size` parameters' partial sums to their gradient, or begin it with them, and set them to zero."""
     width = lanes(sums)
     zero = fill(sums, number(sums, 0))
-    for layer in range(net.layers.shape[0]):
-        fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
-        for part in range(2):
-            if part == 0:
-                start, to, size = net.layers[layer, WEIGHT_SUMS], net.layers[layer, WEIGHTS], fan_in * fan_out
-            else:
-                start, to, size = net.layers[layer, BIAS_SUMS], net.layers[layer, BIASES], fan_out
-            if start >= 0:
-                for i in range(0, size, width):
-                    # Past the layer's last parameter lie zeros, which change nothing in the next layer's place.
-                    store(gradient, to + i, load(gradient, to + i) + totals(sums, start + i * width))
-                    for k in range(width):
-                        store(sums, start + (i + k) * width, zero)
+    for i in range(0, size, width):
+        value = totals(sums, s0 + i * width)
+        if begin == FROM_OUTPUT:
+            value = value + load(gradient, g0 + i)
+        store_first(gradient, g0 + i, value, size - i)
+        for k in range(width):
+            store(sums, s0 + (i + k) * width, zero)
+
+
+@kernel
+def fold_layer(net, layer, sums, gradient, begin):
+    """Fold the partial sums that a wide net's layer has."""
+    fan_in, fan_out, width = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], lanes(sums)
+    if net.layers[layer, WEIGHT_SUMS] >= 0:
+        start = net.layers[layer, WEIGHT_SUMS] * width
+        fold(sums, start, gradient, net.layers[layer, WEIGHTS], fan_in * fan_out, begin)
+    fold(sums, net.layers[layer, BIAS_SUMS] * width, gradient, net.layers[layer, BIASES], fan_out, begin)

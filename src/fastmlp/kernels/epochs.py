@@ -1,7 +1,9 @@
 """The training loop: forward, loss, backward and update over blocks, batches and epochs; and prediction.
 
-A call does a budget of blocks and may stop anywhere, inside an epoch or a batch. What it has reached is in the state it
-was given, so the results do not depend on where calls end.
+A call works through rounds (some blocks of each part, or a slab) for a budget of blocks, and may stop after any of them.
+What it has reached is in the state it was given, so the results do not depend on where calls end. Several threads may make
+the same call at once: each follows the same way through epochs and batches and does its share of the work, and they meet
+where one needs what another has done. The shares add up in an order that does not depend on how many threads there are.
 """
 
 from __future__ import annotations
@@ -10,34 +12,51 @@ from fastmlp.kernels.activations import activate, activate_backward
 from fastmlp.kernels.blocks import (
     ACTIVATION,
     BATCH,
-    BATCH_LOSS,
-    BATCH_REST,
+    BIASES,
+    BLOCKS_PER_FOLD,
+    DELTA,
     EPOCH,
     EPOCH_LOSS,
     EPOCH_REST,
+    FAN_IN,
     FAN_OUT,
     FIRST,
     HERE,
+    LOSSES,
+    PAD,
     PANEL,
-    ROW,
-    SQUARES,
+    ROUND,
     STEP,
+    TURNED,
+    WEIGHT_SUMS,
 )
-from fastmlp.kernels.dense import backward_input, backward_weights, clear, fold, forward_dense
+from fastmlp.kernels.dense import (
+    FROM_OUTPUT,
+    FROM_ZERO,
+    backward_input,
+    backward_sums,
+    backward_weights,
+    fold,
+    fold_layer,
+    forward_dense,
+    turn,
+    turned_row,
+)
 from fastmlp.kernels.jit import entry, kernel, routine
 from fastmlp.kernels.losses import loss_backward, softmax
 from fastmlp.kernels.optimizers import Setting, update
-from fastmlp.kernels.vectors import lanes, number, transpose_rows
+from fastmlp.kernels.threads import begin, meet
+from fastmlp.kernels.vectors import lanes, load, number, store, transpose_rows
 from fastmlp.options import Activation, Loss, Status
 
-# Partial sums are folded into the gradient after this many blocks of a batch: float32 sums of millions stay accurate.
-BLOCKS_PER_FOLD = 32
 # Fewer columns than this are copied one by one: half a vector of them would be turned for nothing.
 FEWEST_COLUMNS_TURNED = 6
+# Threads share the rows of a layer's gradient by tiles of this many.
+TILE_ROWS = 4
 
 
 @routine
-def gather(rows, base, width, order, start, count, panel, p0, block):
+def gather(rows, base, width, order, start, count, panel, p0, step):
     """Turn `count` rows into a panel: those that the order names from `start` on, counted from row `base`.
 
     The lanes past the last row repeat it. Squares of a vector's width are turned in registers; they may write up to a
@@ -48,39 +67,51 @@ def gather(rows, base, width, order, start, count, panel, p0, block):
     k = 0
     while width - k >= FEWEST_COLUMNS_TURNED:
         for j in range(0, count, size):
-            transpose_rows(rows, base, width, order, start + j, last, k, panel, p0 + k * block + j, block)
+            transpose_rows(rows, base, width, order, start + j, last, k, panel, p0 + k * step + j, step)
         k += size
     if k < width:
         for j in range((count + size - 1) // size * size):
             row = (base + order[min(start + j, last)]) * width
             for column in range(k, width):
-                panel[p0 + column * block + j] = rows[row + column]
+                panel[p0 + column * step + j] = rows[row + column]
 
 
 @kernel
-def forward(net, params, here, x, x0, scratch, vectors):
-    """Fill the panels of all layers; the last one keeps its weighted sums."""
+def forward(net, params, here, x, x0, scratch, c0, vectors):
+    """Fill a block of the panels of all layers; the last one keeps its weighted sums."""
     source, s0 = x, x0
     last = net.layers.shape[0] - 1
     for layer in range(last + 1):
-        panel = net.layers[layer, PANEL]
+        panel = net.layers[layer, PANEL] + c0
         forward_dense(net, layer, params, here, source, s0, scratch, panel, vectors)
         if layer < last:
             units = net.layers[layer, FAN_OUT]
-            activate(net.layers[layer, ACTIVATION], scratch, panel, net.block, units, vectors)
+            activate(net.layers[layer, ACTIVATION], scratch, panel, net.stride, units, vectors)
         source, s0 = scratch, panel
 
 
 @kernel
-def backward(net, params, here, x, x0, scratch, gradient, sums, vectors):
-    """Add the block's gradient, from the delta in the output's panel; each layer's delta takes the place of its panel."""
-    for layer in range(net.layers.shape[0] - 1, 0, -1):
-        below, delta = net.layers[layer - 1, PANEL], net.layers[layer, PANEL]
-        backward_weights(net, layer, scratch, below, scratch, delta, gradient, sums, vectors)
-        backward_input(net, layer, params, here, scratch, delta, vectors)
-        activation, units = net.layers[layer - 1, ACTIVATION], net.layers[layer - 1, FAN_OUT]
-        activate_backward(activation, scratch, below, net.upstream, net.block, units, vectors)
-    backward_weights(net, 0, x, x0, scratch, net.layers[0, PANEL], gradient, sums, vectors)
+def backward(net, params, here, x, x0, scratch, c0, sums, s0, vectors):
+    """From the delta of the output layer to those of all layers.
+
+    A narrow net's block adds to the partial sums at once; a wide net's deltas are kept for the whole slab.
+    """
+    for layer in range(net.layers.shape[0] - 1, -1, -1):
+        delta = net.layers[layer, DELTA] + c0
+        if not net.wide:
+            left, l0 = x, x0
+            if layer > 0:
+                left, l0 = scratch, net.layers[layer - 1, PANEL] + c0
+            backward_sums(net, layer, left, l0, scratch, delta, sums, s0, vectors)
+        elif net.layers[layer, WEIGHT_SUMS] < 0:
+            units = net.layers[layer, FAN_OUT]
+            to = net.layers[layer, TURNED] + c0 * turned_row(units)
+            turn(scratch, delta, to, net.stride, units, vectors)
+        if layer > 0:
+            below, panel = net.layers[layer - 1, DELTA] + c0, net.layers[layer - 1, PANEL] + c0
+            backward_input(net, layer, params, here, scratch, delta, below, vectors)
+            activation, units = net.layers[layer - 1, ACTIVATION], net.layers[layer - 1, FAN_OUT]
+            activate_backward(activation, scratch, panel, below, net.stride, units, vectors)
 
 
 @routine
@@ -96,85 +127,184 @@ def add(sums, place, value):
 
 
 @kernel
-def block_gradient(net, data, state, start, row, count):
-    """Take one block of the batch through the net and back, and add its loss and gradient."""
-    vectors = (count + lanes(state.scratch) - 1) // lanes(state.scratch)
-    x, x0, y, y0 = state.scratch, net.inputs, state.scratch, net.targets
+def visit(net, data, state, here, rows, first, count, slab, c0, s0, place):
+    """Take a block forward and backward and add its loss at `place`.
+
+    `rows` is where its rows stand in the order, `first` its first sample in slab number `slab`, `c0` the place of its first
+    column in scratch, `s0` that of its partial sums.
+    """
+    scratch = state.scratch
+    vectors = (count + lanes(scratch) - 1) // lanes(scratch)
+    x, x0, y, y0 = scratch, net.inputs + c0, scratch, net.targets + c0
     if data.laid_out:
-        block = row // net.block
-        x, x0, y, y0 = data.X, block * net.n_features * net.block, data.y, block * net.n_targets * net.block
+        x, x0 = data.X, slab * net.n_features * net.stride + first
+        y, y0 = data.y, slab * net.n_targets * net.stride + first
     else:
-        first = (state.cursor[EPOCH] - state.cursor[FIRST]) * data.n_samples + start + row
-        gather(data.X, 0, net.n_features, data.order, first, count, x, x0, net.block)
-        gather(data.y, 0, net.n_targets, data.order, first, count, y, y0, net.block)
-    here = state.cursor[HERE]
-    forward(net, state.params, here, x, x0, state.scratch, vectors)
+        gather(data.X, 0, net.n_features, data.order, rows, count, x, x0, net.stride)
+        gather(data.y, 0, net.n_targets, data.order, rows, count, y, y0, net.stride)
+    forward(net, state.params, here, x, x0, scratch, c0, vectors)
     last = net.layers.shape[0] - 1
-    panel, outputs = net.layers[last, PANEL], net.layers[last, FAN_OUT]
-    add(state.running, BATCH_LOSS, loss_backward(net.loss, state.scratch, panel, net.block, outputs, y, y0, count))
-    backward(net, state.params, here, x, x0, state.scratch, state.gradient, state.sums, vectors)
+    panel, outputs = net.layers[last, PANEL] + c0, net.layers[last, FAN_OUT]
+    add(state.running, place, loss_backward(net.loss, scratch, panel, net.stride, outputs, y, y0, count))
+    backward(net, state.params, here, x, x0, scratch, c0, state.sums, s0, vectors)
 
 
 @kernel
-def finish_batch(net, state, solver, settings, rate, size):
-    """Make the update; return the batch's objective before it, or without any update a value that is not finite."""
-    running, cursor, two = state.running, state.cursor, number(state.params, 2)
-    weight = number(state.params, size)
-    l2 = settings[Setting.L2]
-    if settings[Setting.L2_PER_SAMPLE] > 0:
-        l2 = l2 / weight
-    objective = (running[BATCH_LOSS] + running[BATCH_REST]) / weight + l2 / two * running[SQUARES]
-    if not abs(objective) < number(state.params, 1) / number(state.params, 0):
-        return objective
-    cursor[STEP] += 1
-    here = cursor[HERE]
-    there = net.n_parameters - here
-    running[SQUARES] = update(
-        solver, settings, rate, l2, number(state.params, 1) / weight, cursor[STEP], state.params, here, there,
-        state.gradient, state.moments, net.n_weights, net.n_parameters
-    )  # fmt: skip
-    cursor[HERE] = there
-    return objective
+def reset(running, place):
+    """Begin the losses of a part or block of a batch."""
+    running[place] = running.dtype.type(0)
+    running[place + 1] = running.dtype.type(0)
+
+
+@kernel
+def size_of(net):
+    """How many parameters there are, without padding."""
+    last = net.layers.shape[0] - 1
+    return net.layers[last, BIASES] + net.layers[last, FAN_OUT]
+
+
+@kernel
+def part_gradients(net, data, state, here, rows, size, round_, rank, threads):
+    """A round of a narrow net: some blocks of each part, folded into the part's gradient."""
+    n_blocks = (size + net.slab - 1) // net.slab
+    for part in range(net.parts * rank // threads, net.parts * (rank + 1) // threads):
+        place, s0 = LOSSES + 2 * part, net.sums * lanes(state.sums) * part
+        if round_ == 0:
+            reset(state.running, place)
+        lo = n_blocks * part // net.parts + round_ * BLOCKS_PER_FOLD
+        hi = min(lo + BLOCKS_PER_FOLD, n_blocks * (part + 1) // net.parts)
+        for block in range(lo, hi):
+            first = block * net.slab
+            count = min(net.slab, size - first)
+            visit(net, data, state, here, rows + first, 0, count, block, net.scratch * rank, s0, place)
+        if round_ == 0 or lo < hi:
+            how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
+            fold(state.sums, s0, state.gradient, net.n_parameters * part, size_of(net), how)
+
+
+@kernel
+def slab_gradients(net, data, state, here, rows, size, round_, rank, threads, sync, goal):
+    """A round of a wide net: the blocks of a slab, then each weight's gradient over all its samples."""
+    first = round_ * net.slab
+    count = min(net.slab, size - first)
+    n_blocks, width = (count + net.block - 1) // net.block, lanes(state.scratch)
+    vectors = (count + width - 1) // width
+    for block in range(n_blocks * rank // threads, n_blocks * (rank + 1) // threads):
+        place = LOSSES + 2 * block
+        if round_ == 0:
+            reset(state.running, place)
+        lo, hi = vectors * block // n_blocks * width, min(count, vectors * (block + 1) // n_blocks * width)
+        visit(net, data, state, here, rows + first + lo, lo, hi - lo, round_, lo, 0, place)
+    goal = meet(sync, threads, goal)
+    how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
+    for layer in range(net.layers.shape[0]):
+        left, l0 = state.scratch, net.inputs
+        if layer > 0:
+            l0 = net.layers[layer - 1, PANEL]
+        elif data.laid_out:
+            left, l0 = data.X, round_ * net.n_features * net.stride
+        if layer % threads == rank:
+            backward_sums(net, layer, left, l0, state.scratch, net.layers[layer, DELTA], state.sums, 0, vectors)
+            fold_layer(net, layer, state.sums, state.gradient, how)
+        if net.layers[layer, WEIGHT_SUMS] < 0:
+            tiles = (net.layers[layer, FAN_IN] + TILE_ROWS - 1) // TILE_ROWS
+            lo, hi = tiles * rank // threads * TILE_ROWS, tiles * (rank + 1) // threads * TILE_ROWS
+            hi = min(hi, net.layers[layer, FAN_IN])
+            backward_weights(net, layer, left, l0, state.scratch, state.gradient, how, lo, hi, count)
+    return meet(sync, threads, goal)
+
+
+@kernel
+def objective_of(net, state, step, l2, size):
+    """The objective of a batch, from the losses and the squared weights that all threads have left."""
+    running, total = state.running, number(state.running, 0)
+    places = net.parts
+    if net.wide:
+        places = (min(net.slab, size) + net.block - 1) // net.block
+    for place in range(LOSSES, LOSSES + 2 * places, 2):
+        total += running[place] + running[place + 1]
+    squares = number(running, 0)
+    for part in range(net.slices * (step % 2), net.slices * (step % 2 + 1)):
+        squares += state.squares[part]
+    return total / number(running, size) + l2 / number(running, 2) * squares
+
+
+@kernel
+def update_slices(net, state, solver, settings, rate, l2, size, step, here, rank, threads):
+    """Make one thread's share of an update: its slices of the parameters, after adding up the parts' gradients."""
+    gradient = state.gradient
+    scale = number(gradient, 1) / number(gradient, size)
+    n_vectors = net.n_parameters // PAD
+    for part in range(net.slices * rank // threads, net.slices * (rank + 1) // threads):
+        lo, hi = n_vectors * part // net.slices * PAD, n_vectors * (part + 1) // net.slices * PAD
+        for other in range(net.n_parameters, net.n_parameters * net.parts, net.n_parameters):
+            for i in range(lo, hi, lanes(gradient)):
+                store(gradient, i, load(gradient, i) + load(gradient, other + i))
+        state.squares[net.slices * ((step + 1) % 2) + part] = update(
+            solver, settings, rate, l2, scale, step + 1, state.params, here, net.n_parameters - here, gradient,
+            state.moments, net.n_weights, net.n_parameters, lo, hi
+        )  # fmt: skip
 
 
 @entry
-def run_epochs(net, data, state, solver, settings, rates, losses, until, budget):
+def run_epochs(net, data, state, solver, settings, rates, losses, until, budget, rank, threads, sync):
     """Train up to epoch `until` or for `budget` blocks; write each finished epoch's mean objective into `losses`.
 
-    Objectives are means over an epoch's batches, weighted by their samples, each taken before its update.
+    Objectives are means over an epoch's batches, weighted by their samples, each taken before its update. Of the `threads`
+    callers `rank` 0 writes what has been reached; all return the same.
     """
-    cursor, running = state.cursor, state.running
-    zero = running.dtype.type(0)
-    while budget > 0 and cursor[EPOCH] < until:
-        start, row = cursor[BATCH], cursor[ROW]
+    cursor, running, zero = state.cursor, state.running, number(state.running, 0)
+    epoch, start, round_ = cursor[EPOCH], cursor[BATCH], cursor[ROUND]
+    step, here = cursor[STEP], cursor[HERE]
+    first_epoch = cursor[FIRST]
+    status = Status.RUNNING
+    # Nobody writes the cursor before all have read it.
+    if not begin(sync, threads):
+        return Status.RUNNING
+    goal = 2 * threads
+    while budget > 0 and epoch < until and status == Status.RUNNING:
         size = min(data.batch_size, data.n_samples - start)
-        if row == 0:
-            clear(state.gradient, net.n_parameters)
-            running[BATCH_LOSS] = zero
-            running[BATCH_REST] = zero
-        count = min(net.block, size - row)
-        block_gradient(net, data, state, start, row, count)
-        budget -= 1
-        cursor[ROW] = row + count
-        if row + count < size:
-            if (row // net.block) % BLOCKS_PER_FOLD == BLOCKS_PER_FOLD - 1:
-                fold(net, state.gradient, state.sums)
+        rows = (epoch - first_epoch) * data.n_samples + start
+        if net.wide:
+            goal = slab_gradients(net, data, state, here, rows, size, round_, rank, threads, sync, goal)
+            rounds, blocks = (size + net.slab - 1) // net.slab, (net.slab + net.block - 1) // net.block
+        else:
+            part_gradients(net, data, state, here, rows, size, round_, rank, threads)
+            per_part = ((size + net.slab - 1) // net.slab + net.parts - 1) // net.parts
+            rounds, blocks = (per_part + BLOCKS_PER_FOLD - 1) // BLOCKS_PER_FOLD, min(per_part, BLOCKS_PER_FOLD) * net.parts
+        budget -= blocks
+        round_ += 1
+        if round_ < rounds:
             continue
-        fold(net, state.gradient, state.sums)
-        epoch = cursor[EPOCH]
-        objective = finish_batch(net, state, solver, settings, rates[epoch], size)
+        round_ = 0
+        if not net.wide:
+            goal = meet(sync, threads, goal)
+        l2 = settings[Setting.L2]
+        if settings[Setting.L2_PER_SAMPLE] > 0:
+            l2 = l2 / number(running, size)
+        objective = objective_of(net, state, step, l2, size)
         if not abs(objective) < number(running, 1) / zero:
-            return Status.DIVERGED
-        add(running, EPOCH_LOSS, objective * number(running, size))
-        cursor[ROW] = 0
-        cursor[BATCH] = start + size
-        if cursor[BATCH] == data.n_samples:
-            losses[epoch] = (running[EPOCH_LOSS] + running[EPOCH_REST]) / number(running, data.n_samples)
-            running[EPOCH_LOSS] = zero
-            running[EPOCH_REST] = zero
-            cursor[BATCH] = 0
-            cursor[EPOCH] = epoch + 1
-    return Status.FINISHED if cursor[EPOCH] == until else Status.RUNNING
+            status = Status.DIVERGED
+            continue
+        update_slices(net, state, solver, settings, rates[epoch], l2, size, step, here, rank, threads)
+        goal = meet(sync, threads, goal)
+        step += 1
+        here = net.n_parameters - here
+        start += size
+        if rank == 0:
+            add(running, EPOCH_LOSS, objective * number(running, size))
+        if start == data.n_samples:
+            if rank == 0:
+                losses[epoch] = (running[EPOCH_LOSS] + running[EPOCH_REST]) / number(running, data.n_samples)
+                reset(running, EPOCH_LOSS)
+            start = 0
+            epoch += 1
+    if rank == 0:
+        cursor[EPOCH], cursor[BATCH], cursor[ROUND] = epoch, start, round_
+        cursor[STEP], cursor[HERE] = step, here
+    if status == Status.RUNNING and epoch == until:
+        status = Status.FINISHED
+    return status
 
 
 @entry
@@ -184,15 +314,15 @@ def predict(net, params, X, order, scratch, out):
     panel, outputs = net.layers[last, PANEL], net.layers[last, FAN_OUT]
     width = lanes(scratch)
     n_samples = X.shape[0] // net.n_features
-    for start in range(0, n_samples, net.block):
-        count = min(net.block, n_samples - start)
+    for start in range(0, n_samples, net.slab):
+        count = min(net.slab, n_samples - start)
         vectors = (count + width - 1) // width
-        gather(X, start, net.n_features, order, 0, count, scratch, net.inputs, net.block)
-        forward(net, params, 0, scratch, net.inputs, scratch, vectors)
+        gather(X, start, net.n_features, order, 0, count, scratch, net.inputs, net.stride)
+        forward(net, params, 0, scratch, net.inputs, scratch, 0, vectors)
         if net.loss == Loss.CROSS_ENTROPY:
-            softmax(scratch, panel, net.block, outputs, vectors)
+            softmax(scratch, panel, net.stride, outputs, vectors)
         elif net.loss == Loss.BINARY_CROSS_ENTROPY:
-            activate(Activation.LOGISTIC, scratch, panel, net.block, outputs, vectors)
+            activate(Activation.LOGISTIC, scratch, panel, net.stride, outputs, vectors)
         for j in range(count):
             for k in range(outputs):
-                out[(start + j) * outputs + k] = scratch[panel + k * net.block + j]
+                out[(start + j) * outputs + k] = scratch[panel + k * net.stride + j]

@@ -46,25 +46,26 @@ def settings_array(chosen: Hyperparameters, dtype: Any) -> NDArray[Any]:
 
 
 @kernel
-def update(solver, settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, n_parameters):
+def update(solver, settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi):
     """Step from the parameters at `here` to those at `there`; return the sum of their squared weights.
 
-    `scale` turns the summed gradient into a mean, `step` counts the updates from 1.
+    `scale` turns the summed gradient into a mean, `step` counts the updates from 1, and of the `size` parameters those from
+    `lo` to `hi` are updated.
     """
     if solver == Solver.ADAM:
-        return adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, n_parameters)
-    return sgd(settings, rate, l2, scale, params, here, there, gradient, moments, n_weights, n_parameters)
+        return adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi)
+    return sgd(settings, rate, l2, scale, params, here, there, gradient, moments, n_weights, lo, hi)
 
 
 @routine
-def sgd(settings, rate, l2, scale, params, here, there, gradient, velocity, n_weights, n_parameters):
+def sgd(settings, rate, l2, scale, params, here, there, gradient, velocity, n_weights, lo, hi):
     """v = momentum v - rate g; w = w + v, or with Nesterov's look ahead w = w + momentum v - rate g."""
     width, zero = lanes(params), fill(params, number(params, 0))
     scales, decays, rates = fill(params, scale), fill(params, l2), zero - fill(params, rate)
     momentum, nesterov = settings[Setting.MOMENTUM], settings[Setting.NESTEROV] > 0
     momenta = fill(params, momentum)
     squares = zero
-    for i in range(0, n_parameters, width):
+    for i in range(lo, hi, width):
         is_weight = first(params, n_weights - i)
         w = load(params, here + i)
         g = fma(select(is_weight, decays, zero), w, load(gradient, i) * scales)
@@ -80,7 +81,7 @@ def sgd(settings, rate, l2, scale, params, here, there, gradient, velocity, n_we
 
 
 @routine
-def adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, n_parameters):
+def adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi):
     """Kingma and Ba (2015), algorithm 1. Their epsilon stands beside the corrected second moment, scikit-learn's before."""
     width, zero = lanes(params), fill(params, number(params, 0))
     scales, decays = fill(params, scale), fill(params, l2)
@@ -94,14 +95,14 @@ def adam(settings, rate, l2, scale, step, params, here, there, gradient, moments
     if settings[Setting.EPSILON_INSIDE] == 0:
         epsilon = epsilon * root_2
     squares = zero
-    for i in range(0, n_parameters, width):
+    for i in range(lo, hi, width):
         is_weight = first(params, n_weights - i)
         w = load(params, here + i)
         g = fma(select(is_weight, decays, zero), w, load(gradient, i) * scales)
         m = fma(beta_1, load(moments, i), rest_1 * g)
-        v = fma(beta_2, load(moments, n_parameters + i), rest_2 * (g * g))
+        v = fma(beta_2, load(moments, size + i), rest_2 * (g * g))
         store(moments, i, m)
-        store(moments, n_parameters + i, v)
+        store(moments, size + i, v)
         w = fma(rates, m / (sqrt(v) + epsilon), w)
         store(params, there + i, w)
         squares = squares_with(squares, is_weight, w, zero)

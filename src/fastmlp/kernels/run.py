@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import partial
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.blocks import EPOCH, FIRST, HERE, Data, aligned, lay_out, new_state, plan, scratch_size
+from fastmlp.kernels.blocks import (
+    EPOCH,
+    FAN_IN,
+    FAN_OUT,
+    FIRST,
+    HERE,
+    Data,
+    Net,
+    aligned,
+    block_size,
+    lay_out,
+    new_state,
+    plan,
+)
 from fastmlp.kernels.epochs import predict, run_epochs
 from fastmlp.kernels.optimizers import settings_array
+from fastmlp.kernels.threads import STOP, SYNC_SIZE
 from fastmlp.options import Activation, Loss, Problem, Solver, Status
 
 MOMENTS = {Solver.SGD: 1, Solver.ADAM: 2}
+
+
+# A step must keep a thread busy for this long to be worth the hand-overs, of which it takes three.
+MICROSECONDS_PER_THREAD = 12
+# What a core does in a microsecond, roughly: multiplications and additions, and values of an activation, in float32.
+ARITHMETIC_PER_MICROSECOND = 60_000
+ACTIVATIONS_PER_MICROSECOND = 2_000
+
+
+def available_cores() -> int:
+    """Cores that this process may use, as its affinity and the variables that task managers set for workers say."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
+    return max(1, min([cores, *(int(limit) for limit in limits if limit.isdigit())]))
+
+
+def suitable_threads(net: Net, batch_size: int, itemsize: int) -> int:
+    """How many threads a step of this net keeps busy: one for small nets."""
+    fan_in, fan_out = net.layers[:, FAN_IN], net.layers[:, FAN_OUT]
+    arithmetic = 6 * batch_size * int((fan_in * fan_out).sum())
+    activations = batch_size * int(fan_out.sum())
+    work = arithmetic / ARITHMETIC_PER_MICROSECOND + activations / ACTIVATIONS_PER_MICROSECOND
+    return max(1, min(available_cores(), int(work * itemsize / 4 / MICROSECONDS_PER_THREAD)))
 
 
 class Run:
@@ -27,24 +67,31 @@ class Run:
         y: NDArray[Any],
         order: NDArray[np.int32],
         batch_size: int,
+        threads: int | None = 1,
     ) -> None:
         n_samples = len(X)
         dtype = params.dtype
         full_batch = batch_size == n_samples
         self._problem = problem
         self._n_parameters = params.size
-        self._net = plan(problem.sizes, problem.activations, int(problem.loss), y.shape[1], dtype)
+        self._net = plan(problem.sizes, problem.activations, int(problem.loss), y.shape[1], dtype, batch_size)
+        if threads is None:
+            threads = suitable_threads(self._net, batch_size, dtype.itemsize)
+        # More threads than shares of the work would only wait.
+        self.threads = min(threads, self._net.shares)
         self._settings = settings_array(problem.hyperparameters, dtype)
-        self._state = new_state(self._net, params, MOMENTS[problem.solver])
+        self._state = new_state(self._net, params, MOMENTS[problem.solver], self.threads)
         # Full batches always visit the same blocks: they are laid out once. Minibatches are gathered from the rows.
-        place = partial(lay_out, block=self._net.block) if full_batch else writable
+        place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
         self._data = Data(place(X), place(y), order.reshape(-1), n_samples, batch_size, full_batch)
         self.blocks_per_epoch = -(-n_samples // batch_size) * -(-batch_size // self._net.block)
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Train up to epoch `until` or for `budget` blocks of samples."""
-        solver = int(self._problem.solver)
-        return Status(run_epochs(self._net, self._data, self._state, solver, self._settings, rates, losses, until, budget))
+        arguments = (
+            self._net, self._data, self._state, int(self._problem.solver), self._settings, rates, losses, until, budget
+        )  # fmt: skip
+        return Status(together(run_epochs, arguments, self.threads))
 
     def orders_begin_at(self, epoch: int) -> None:
         """Say which epoch the first of the row orders is for."""
@@ -75,16 +122,48 @@ class Predictor:
     def __init__(
         self, sizes: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype[Any]
     ) -> None:
-        self._net = plan(sizes, activations, int(loss), 1, dtype)
-        self._order = np.arange(self._net.block, dtype=np.int32)
+        self._net = plan(sizes, activations, int(loss), 1, dtype, block_size(sizes, dtype.itemsize))
+        self._order = np.arange(self._net.slab, dtype=np.int32)
         self._n_outputs = sizes[-1]
 
     def outputs(self, params: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
         """The net's outputs (n_samples, n_outputs) for rows in C order in the working dtype."""
         out = np.empty((len(X), self._n_outputs), X.dtype)
-        scratch = aligned(scratch_size(self._net), X.dtype)
+        scratch = aligned(self._net.scratch, X.dtype)
         predict(self._net, writable(params), writable(X), self._order, scratch, out.reshape(-1))
         return out
+
+
+def together(function: Callable[..., int], arguments: tuple[Any, ...], threads: int) -> int:
+    """Call ``function(*arguments, rank, threads, sync)`` on as many threads at once; on this one alone where others fail.
+
+    Threads live for one call, of some 50 ms: none is left over to be lost in a fork or to keep a process from ending.
+    """
+    sync = np.zeros(SYNC_SIZE, np.int64)
+    gate, size = Event(), threads
+    helpers: list[Thread] = []
+
+    def help_as(rank: int) -> None:
+        gate.wait()
+        if size > 1:
+            function(*arguments, rank, size, sync)
+
+    try:
+        try:
+            for rank in range(1, threads):
+                helper = Thread(target=help_as, args=(rank,), daemon=True)
+                helper.start()
+                helpers.append(helper)
+        except RuntimeError:  # no more threads to be had
+            size = 1
+        gate.set()
+        return function(*arguments, 0, size, sync)
+    finally:
+        # Where Ctrl-C came before this thread's own call, the others must not wait for it.
+        sync[STOP] = 1
+        gate.set()
+        for helper in helpers:
+            helper.join()
 
 
 class _Memory:

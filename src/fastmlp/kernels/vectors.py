@@ -217,6 +217,18 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def store_first(typingctx: Any, array: Any, index: Any, value: Any, count: Any) -> Any:
+    """``array[index : index + count] = value``, for at most as many elements as the vector has."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mask = first_lanes(builder, args[2].type.count, args[3])
+        store_first_at(builder, args[2], data_of(context, builder, array, args[0]), args[1], mask)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value, types.int64), codegen
+
+
+@intrinsic
 def fill(typingctx: Any, array: Any, value: Any) -> Any:
     """A scalar of the array's dtype in every lane."""
     vector = VectorType(array.dtype)
