@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from fastmlp.reference import Run as ReferenceRun
 
 CHUNK_SECONDS = 0.05
-LARGEST_BUDGET = 2**40
 # Row orders drawn ahead, one megabyte of them, so that a chunk can hold many short epochs.
 ROWS_DRAWN_AHEAD = 262_144
 ENGINES = ("kernels", "reference")
@@ -214,8 +213,10 @@ def _train_in_chunks(
     params = None
     try:
         while status != Status.DIVERGED and run.epoch < epochs:
-            with pace:
-                status = run.advance(rates, losses, orders.drawn_until(run, epochs), pace.budget)
+            until = orders.drawn_until(run, epochs)
+            begin = time.perf_counter()
+            status = run.advance(rates, losses, until, pace.budget)
+            pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
             done = run.epoch
             report(done, float(losses[max(0, done - 1)]), float(rates[min(done, epochs - 1)]))
     except KeyboardInterrupt:
@@ -238,20 +239,16 @@ def _train_in_chunks(
 
 
 class Pace:
-    """How many blocks make a chunk of about `CHUNK_SECONDS`; used around each chunk, it learns from their times."""
+    """How many blocks make a chunk of about `CHUNK_SECONDS`; it learns from the chunks that used up their budget."""
 
     def __init__(self) -> None:
         self.budget = 16
         self._chunks = 0
 
-    def __enter__(self) -> None:
-        self._begin = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        seconds = time.perf_counter() - self._begin
+    def learn(self, seconds: float, budget_used_up: bool) -> None:
+        """Take note of how long a chunk took."""
         self._chunks += 1
-        # The first chunk may have compiled the kernels: its time says nothing.
-        if self._chunks > 1:
+        # The first chunk may have compiled the kernels; one that ended where row orders ran out was shorter than it may be.
+        if self._chunks > 1 and (budget_used_up or seconds > CHUNK_SECONDS):
             growth = min(8.0, CHUNK_SECONDS / max(seconds, 1e-9))
-            # A chunk that ends early, where row orders run out, looks fast again and again: the budget must not overflow.
-            self.budget = min(LARGEST_BUDGET, max(1, int(self.budget * growth)))
+            self.budget = max(1, int(self.budget * growth))

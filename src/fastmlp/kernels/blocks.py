@@ -143,7 +143,8 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
     `activations` has one code for each hidden layer; the output's activation belongs to the loss.
     """
     wide, block = is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
-    slab = min(batch_size, LARGEST_SLAB if wide else block)
+    slab = min(batch_size, LARGEST_SLAB) if wide else min(padded(batch_size), block)
+    block = min(block, slab)
     stride = uneven(slab) if wide else padded(slab)
     parts = 1 if wide else max(1, min(MOST_PARTS, -(-batch_size // block) // BLOCKS_PER_PART))
     # What threads can divide among themselves: the blocks of a wide net's slab, the parts of a narrow net's batch.

@@ -6,9 +6,11 @@ over its inputs in order, one fma after the other, so a sample's result depends 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -19,6 +21,7 @@ from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.vectors import (
     FMA,
     VectorType,
+    apart,
     call,
     constant,
     data_of,
@@ -45,6 +48,26 @@ FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
 DEPTH_AT_ONCE = 128
 
 
+@contextmanager
+def rolled_loop(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
+    """A loop that LLVM leaves as it is: a tile has work enough in one turn, and few turns where layers are narrow."""
+    head, body, end = (builder.append_basic_block(f"tile.{name}") for name in ("head", "body", "end"))
+    before = builder.block
+    builder.branch(head)
+    builder.position_at_end(head)
+    p = builder.phi(count.type)
+    p.add_incoming(ir.Constant(count.type, 0), before)
+    builder.cbranch(builder.icmp_signed("<", p, count), body, end)
+    builder.position_at_end(body)
+    yield p
+    p.add_incoming(builder.add(p, ir.Constant(count.type, 1)), builder.block)
+    disable = builder.module.add_metadata(["llvm.loop.unroll.disable"])
+    loop = ir.values.MDValue(builder.module, [disable], name=str(len(builder.module.metadata)))
+    loop.operands = (loop, disable)  # a loop is named by a node that begins with itself
+    builder.branch(head).set_metadata("llvm.loop", loop)
+    builder.position_at_end(end)
+
+
 class Tile:
     """`rows` x `columns` vectors in registers, while the instructions of a product are written."""
 
@@ -60,10 +83,10 @@ class Tile:
     def add_products(self, depth: ir.Value, left: Callable[..., ir.Value], right: Callable[..., ir.Value]) -> None:
         """sum[row, column] += left(row, p) * right(column, p) for each p below `depth`."""
         builder = self.builder
-        with cgutils.for_range(builder, depth) as loop:
-            columns = [right(column, loop.index) for column in self.columns]
+        with rolled_loop(builder, depth) as p:
+            columns = [right(column, p) for column in self.columns]
             for row in self.rows:
-                factor = left(row, loop.index)
+                factor = left(row, p)
                 for column in self.columns:
                     pointer = self.sums[row, column]
                     builder.store(call(builder, FMA, factor, columns[column], builder.load(pointer)), pointer)
@@ -183,6 +206,7 @@ def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, 
 
     The depth is cut into lengths whose right factor stays in the first cache; each goes on from what the last one stored.
     """
+    apart()
     width = lanes(out)
     column = 0
     while column < vectors:
@@ -222,26 +246,28 @@ def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, 
 @kernel
 def forward_dense(net, layer, params, here, x, x0, scratch, out0, vectors):
     """out = W.T @ x + b, a panel of ``fan_out`` rows."""
-    fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+    fan_in, fan_out, step = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], net.stride
     w0, b0 = here + net.layers[layer, WEIGHTS], here + net.layers[layer, BIASES]
+    # int64, since a constant's own type would compile the product anew.
+    one, begin = np.int64(1), np.int64(FROM_SCALARS)
     product(
-        params, w0, 1, fan_out, x, x0, net.stride, scratch, out0, net.stride, fan_out, vectors, fan_in, FROM_SCALARS, b0,
-        lanes(scratch)
+        params, w0, one, fan_out, x, x0, step, scratch, out0, step, fan_out, vectors, fan_in, begin, b0, lanes(scratch)
     )  # fmt: skip
 
 
 @kernel
 def backward_input(net, layer, params, here, scratch, delta0, upstream, vectors):
     """upstream = W @ delta, a panel of ``fan_in`` rows."""
-    fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
+    fan_in, fan_out, step = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], net.stride
     w0 = here + net.layers[layer, WEIGHTS]
+    one, begin = np.int64(1), np.int64(FROM_ZERO)
     product(
-        params, w0, fan_out, 1, scratch, delta0, net.stride, scratch, upstream, net.stride, fan_in, vectors, fan_out,
-        FROM_ZERO, 0, lanes(scratch)
+        params, w0, fan_out, one, scratch, delta0, step, scratch, upstream, step, fan_in, vectors, fan_out, begin, w0,
+        lanes(scratch)
     )  # fmt: skip
 
 
-@kernel
+@routine
 def backward_sums(net, layer, x, x0, scratch, delta0, sums, s0, vectors):
     """Add ``x * delta`` and ``delta``, lane by lane, to the partial sums that a layer has."""
     fan_in, fan_out = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT]
@@ -257,15 +283,18 @@ def backward_weights(net, layer, x, x0, scratch, gradient, begin, lo, hi, sample
     """gradient = x @ delta.T over a slab, from the delta that :func:`turn` has turned, for inputs `lo` to `hi`."""
     fan_out, width = net.layers[layer, FAN_OUT], lanes(gradient)
     vectors = (fan_out + width - 1) // width
+    turned, row = net.layers[layer, TURNED], turned_row(fan_out)
+    to, last = net.layers[layer, WEIGHTS] + lo * fan_out, (fan_out - 1) % width + 1
     product(
-        x, x0 + lo * net.stride, net.stride, 1, scratch, net.layers[layer, TURNED], turned_row(fan_out), gradient,
-        net.layers[layer, WEIGHTS] + lo * fan_out, fan_out, hi - lo, vectors, samples, begin, 0, (fan_out - 1) % width + 1
+        x, x0 + lo * net.stride, net.stride, np.int64(1), scratch, turned, row, gradient, to, fan_out, hi - lo, vectors,
+        samples, begin, x0, last
     )  # fmt: skip
 
 
 @routine
 def bias_sums(panel, delta0, step, sums, s0, units, vectors):
     """sums[unit] += delta[unit] lane by lane."""
+    apart()
     width = lanes(sums)
     for unit in range(units):
         value = load(sums, s0 + unit * width)
@@ -277,6 +306,7 @@ def bias_sums(panel, delta0, step, sums, s0, units, vectors):
 @routine
 def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vectors):
     """sums[i, unit] += x[i] * delta[unit] lane by lane, in tiles of 4 inputs x 2 units and what is left over."""
+    apart()
     width = lanes(sums)
     row_step = fan_out * width
     unit = 0
@@ -301,7 +331,7 @@ def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vector
         unit += 2 if pair else 1
 
 
-@kernel
+@routine
 def turned_row(units):
     """Elements from one sample to the next of a turned delta; see blocks.uneven."""
     vectors = (units + PAD - 1) // PAD
@@ -314,6 +344,7 @@ def turn(panel, delta0, to, step, units, vectors):
 
     What stands past the last unit is of no meaning: nobody stores what becomes of it.
     """
+    apart()
     width = lanes(panel)
     stride = turned_row(units)
     for unit in range(0, units, width):
@@ -324,6 +355,7 @@ def turn(panel, delta0, to, step, units, vectors):
 @routine
 def fold(sums, s0, gradient, g0, size, begin):
     """Add `size` parameters' partial sums to their gradient, or begin it with them, and set them to zero."""
+    apart()
     width = lanes(sums)
     zero = fill(sums, number(sums, 0))
     for i in range(0, size, width):
@@ -335,7 +367,7 @@ def fold(sums, s0, gradient, g0, size, begin):
             store(sums, s0 + (i + k) * width, zero)
 
 
-@kernel
+@routine
 def fold_layer(net, layer, sums, gradient, begin):
     """Fold the partial sums that a wide net's layer has."""
     fan_in, fan_out, width = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], lanes(sums)

@@ -46,7 +46,7 @@ from fastmlp.kernels.jit import entry, kernel, routine
 from fastmlp.kernels.losses import loss_backward, softmax
 from fastmlp.kernels.optimizers import Setting, update
 from fastmlp.kernels.threads import begin, meet
-from fastmlp.kernels.vectors import lanes, load, number, store, transpose_rows
+from fastmlp.kernels.vectors import apart, lanes, load, number, store, transpose_rows
 from fastmlp.options import Activation, Loss, Status
 
 # Fewer columns than this are copied one by one: half a vector of them would be turned for nothing.
@@ -62,6 +62,7 @@ def gather(rows, base, width, order, start, count, panel, p0, step):
     The lanes past the last row repeat it. Squares of a vector's width are turned in registers; they may write up to a
     vector's width of rows past the panel, which whoever comes next in scratch overwrites.
     """
+    apart()
     size = lanes(panel)
     last = start + count - 1
     k = 0
@@ -117,6 +118,7 @@ def backward(net, params, here, x, x0, scratch, c0, sums, s0, vectors):
 @routine
 def add(sums, place, value):
     """Add to a long sum and to the rounding error it leaves behind (Neumaier 1974)."""
+    apart()
     before = sums[place]
     after = before + value
     if abs(before) >= abs(value):
@@ -149,14 +151,14 @@ def visit(net, data, state, here, rows, first, count, slab, c0, s0, place):
     backward(net, state.params, here, x, x0, scratch, c0, state.sums, s0, vectors)
 
 
-@kernel
+@routine
 def reset(running, place):
     """Begin the losses of a part or block of a batch."""
     running[place] = running.dtype.type(0)
     running[place + 1] = running.dtype.type(0)
 
 
-@kernel
+@routine
 def size_of(net):
     """How many parameters there are, without padding."""
     last = net.layers.shape[0] - 1
@@ -164,38 +166,41 @@ def size_of(net):
 
 
 @kernel
-def part_gradients(net, data, state, here, rows, size, round_, rank, threads):
-    """A round of a narrow net: some blocks of each part, folded into the part's gradient."""
-    n_blocks = (size + net.slab - 1) // net.slab
-    for part in range(net.parts * rank // threads, net.parts * (rank + 1) // threads):
-        place, s0 = LOSSES + 2 * part, net.sums * lanes(state.sums) * part
+def block_gradients(net, data, state, here, rows, size, round_, rank, threads):
+    """One thread's share of a round: blocks of a narrow net's parts, with their gradients, or of a wide net's slab."""
+    width = lanes(state.scratch)
+    # A narrow net's blocks are counted in the batch, a wide one's in the slab.
+    origin = round_ * net.slab if net.wide else 0
+    samples = min(net.slab, size - origin) if net.wide else size
+    n_blocks = (samples + net.block - 1) // net.block
+    shares = n_blocks if net.wide else net.parts
+    vectors = (samples + width - 1) // width
+    for share in range(shares * rank // threads, shares * (rank + 1) // threads):
+        place, s0 = LOSSES + 2 * share, net.sums * width * share * (not net.wide)
         if round_ == 0:
             reset(state.running, place)
-        lo = n_blocks * part // net.parts + round_ * BLOCKS_PER_FOLD
-        hi = min(lo + BLOCKS_PER_FOLD, n_blocks * (part + 1) // net.parts)
-        for block in range(lo, hi):
-            first = block * net.slab
-            count = min(net.slab, size - first)
-            visit(net, data, state, here, rows + first, 0, count, block, net.scratch * rank, s0, place)
-        if round_ == 0 or lo < hi:
+        begin, end = share, share + 1
+        if not net.wide:
+            begin = n_blocks * share // shares + round_ * BLOCKS_PER_FOLD
+            end = min(begin + BLOCKS_PER_FOLD, n_blocks * (share + 1) // shares)
+        for block in range(begin, end):
+            slab, column, c0 = block, 0, net.scratch * rank
+            lo, hi = block * net.block, min(samples, (block + 1) * net.block)
+            if net.wide:
+                lo = vectors * block // n_blocks * width
+                hi = min(samples, vectors * (block + 1) // n_blocks * width)
+                slab, column, c0 = round_, lo, lo
+            visit(net, data, state, here, rows + origin + lo, column, hi - lo, slab, c0, s0, place)
+        if not net.wide and (round_ == 0 or begin < end):
             how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
-            fold(state.sums, s0, state.gradient, net.n_parameters * part, size_of(net), how)
+            fold(state.sums, s0, state.gradient, net.n_parameters * share, size_of(net), how)
 
 
 @kernel
-def slab_gradients(net, data, state, here, rows, size, round_, rank, threads, sync, goal):
-    """A round of a wide net: the blocks of a slab, then each weight's gradient over all its samples."""
-    first = round_ * net.slab
-    count = min(net.slab, size - first)
-    n_blocks, width = (count + net.block - 1) // net.block, lanes(state.scratch)
-    vectors = (count + width - 1) // width
-    for block in range(n_blocks * rank // threads, n_blocks * (rank + 1) // threads):
-        place = LOSSES + 2 * block
-        if round_ == 0:
-            reset(state.running, place)
-        lo, hi = vectors * block // n_blocks * width, min(count, vectors * (block + 1) // n_blocks * width)
-        visit(net, data, state, here, rows + first + lo, lo, hi - lo, round_, lo, 0, place)
-    goal = meet(sync, threads, goal)
+def slab_gradients(net, data, state, size, round_, rank, threads):
+    """One thread's share of the gradients of a wide net: each weight's is a sum over all samples of a slab."""
+    count = min(net.slab, size - round_ * net.slab)
+    vectors = (count + lanes(state.scratch) - 1) // lanes(state.scratch)
     how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
     for layer in range(net.layers.shape[0]):
         left, l0 = state.scratch, net.inputs
@@ -204,14 +209,13 @@ def slab_gradients(net, data, state, here, rows, size, round_, rank, threads, sy
         elif data.laid_out:
             left, l0 = data.X, round_ * net.n_features * net.stride
         if layer % threads == rank:
-            backward_sums(net, layer, left, l0, state.scratch, net.layers[layer, DELTA], state.sums, 0, vectors)
+            backward_sums(net, layer, left, l0, state.scratch, net.layers[layer, DELTA], state.sums, net.inputs, vectors)
             fold_layer(net, layer, state.sums, state.gradient, how)
         if net.layers[layer, WEIGHT_SUMS] < 0:
             tiles = (net.layers[layer, FAN_IN] + TILE_ROWS - 1) // TILE_ROWS
             lo, hi = tiles * rank // threads * TILE_ROWS, tiles * (rank + 1) // threads * TILE_ROWS
             hi = min(hi, net.layers[layer, FAN_IN])
             backward_weights(net, layer, left, l0, state.scratch, state.gradient, how, lo, hi, count)
-    return meet(sync, threads, goal)
 
 
 @kernel
@@ -265,20 +269,22 @@ def run_epochs(net, data, state, solver, settings, rates, losses, until, budget,
     while budget > 0 and epoch < until and status == Status.RUNNING:
         size = min(data.batch_size, data.n_samples - start)
         rows = (epoch - first_epoch) * data.n_samples + start
+        block_gradients(net, data, state, here, rows, size, round_, rank, threads)
         if net.wide:
-            goal = slab_gradients(net, data, state, here, rows, size, round_, rank, threads, sync, goal)
-            rounds, blocks = (size + net.slab - 1) // net.slab, (net.slab + net.block - 1) // net.block
+            goal = meet(sync, threads, goal)
+            slab_gradients(net, data, state, size, round_, rank, threads)
+            rounds, blocks = (size + net.slab - 1) // net.slab, net.shares
         else:
-            part_gradients(net, data, state, here, rows, size, round_, rank, threads)
-            per_part = ((size + net.slab - 1) // net.slab + net.parts - 1) // net.parts
+            per_part = ((size + net.block - 1) // net.block + net.parts - 1) // net.parts
             rounds, blocks = (per_part + BLOCKS_PER_FOLD - 1) // BLOCKS_PER_FOLD, min(per_part, BLOCKS_PER_FOLD) * net.parts
         budget -= blocks
         round_ += 1
+        # All gradients must be there before the update, and all of a slab's before the next one takes its place.
+        if net.wide or round_ == rounds:
+            goal = meet(sync, threads, goal)
         if round_ < rounds:
             continue
         round_ = 0
-        if not net.wide:
-            goal = meet(sync, threads, goal)
         l2 = settings[Setting.L2]
         if settings[Setting.L2_PER_SAMPLE] > 0:
             l2 = l2 / number(running, size)

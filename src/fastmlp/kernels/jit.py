@@ -138,7 +138,7 @@ def routine(function: Callable[..., Any]) -> Any:
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep the result on disk."""
-    dispatcher = _compile(function)
+    dispatcher = _compile(function, no_cfunc_wrapper=True)
     with contextlib.suppress(Exception):  # Numba's cache interface is private: without it, run uncached
         dispatcher._cache = KernelCache(function)
     return dispatcher

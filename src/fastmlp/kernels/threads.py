@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastmlp.kernels.jit import kernel
+from fastmlp.kernels.jit import routine
 from fastmlp.kernels.vectors import FEATURES, data_of
 
 SPINS = 2000
@@ -58,7 +58,7 @@ def pause(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@kernel
+@routine
 def wait(sync, goal):
     """Wait until the counter is at `goal`, or somebody has said stop before the work began."""
     spins = 0
@@ -70,7 +70,7 @@ def wait(sync, goal):
             give_way()
 
 
-@kernel
+@routine
 def meet(sync, size, goal):
     """Wait until all `size` threads have come here; return the counter at which they will next have come."""
     if size > 1:
@@ -79,7 +79,7 @@ def meet(sync, size, goal):
     return goal + size
 
 
-@kernel
+@routine
 def begin(sync, size):
     """Wait until all `size` threads are there; say whether they are."""
     if size > 1:
