@@ -166,29 +166,43 @@ def size_of(net):
 
 
 @kernel
+def parts_of(size, part):
+    """How many parts of the size `part` a positive size has; division is slow beside a small net's step."""
+    return 1 if size <= part else (size + part - 1) // part
+
+
+@kernel
+def cut(size, place, places):
+    """Where the share number `place` of `places` begins."""
+    if place == 0:
+        return 0
+    return size if place == places else size * place // places
+
+
+@kernel
 def block_gradients(net, data, state, here, rows, size, round_, rank, threads):
     """One thread's share of a round: blocks of a narrow net's parts, with their gradients, or of a wide net's slab."""
     width = lanes(state.scratch)
     # A narrow net's blocks are counted in the batch, a wide one's in the slab.
     origin = round_ * net.slab if net.wide else 0
     samples = min(net.slab, size - origin) if net.wide else size
-    n_blocks = (samples + net.block - 1) // net.block
+    n_blocks = parts_of(samples, net.block)
     shares = n_blocks if net.wide else net.parts
     vectors = (samples + width - 1) // width
-    for share in range(shares * rank // threads, shares * (rank + 1) // threads):
+    for share in range(cut(shares, rank, threads), cut(shares, rank + 1, threads)):
         place, s0 = LOSSES + 2 * share, net.sums * width * share * (not net.wide)
         if round_ == 0:
             reset(state.running, place)
         begin, end = share, share + 1
         if not net.wide:
-            begin = n_blocks * share // shares + round_ * BLOCKS_PER_FOLD
-            end = min(begin + BLOCKS_PER_FOLD, n_blocks * (share + 1) // shares)
+            begin = cut(n_blocks, share, shares) + round_ * BLOCKS_PER_FOLD
+            end = min(begin + BLOCKS_PER_FOLD, cut(n_blocks, share + 1, shares))
         for block in range(begin, end):
             slab, column, c0 = block, 0, net.scratch * rank
             lo, hi = block * net.block, min(samples, (block + 1) * net.block)
             if net.wide:
-                lo = vectors * block // n_blocks * width
-                hi = min(samples, vectors * (block + 1) // n_blocks * width)
+                lo = cut(vectors, block, n_blocks) * width
+                hi = min(samples, cut(vectors, block + 1, n_blocks) * width)
                 slab, column, c0 = round_, lo, lo
             visit(net, data, state, here, rows + origin + lo, column, hi - lo, slab, c0, s0, place)
         if not net.wide and (round_ == 0 or begin < end):
@@ -213,8 +227,8 @@ def slab_gradients(net, data, state, size, round_, rank, threads):
             fold_layer(net, layer, state.sums, state.gradient, how)
         if net.layers[layer, WEIGHT_SUMS] < 0:
             tiles = (net.layers[layer, FAN_IN] + TILE_ROWS - 1) // TILE_ROWS
-            lo, hi = tiles * rank // threads * TILE_ROWS, tiles * (rank + 1) // threads * TILE_ROWS
-            hi = min(hi, net.layers[layer, FAN_IN])
+            lo = cut(tiles, rank, threads) * TILE_ROWS
+            hi = min(cut(tiles, rank + 1, threads) * TILE_ROWS, net.layers[layer, FAN_IN])
             backward_weights(net, layer, left, l0, state.scratch, state.gradient, how, lo, hi, count)
 
 
@@ -224,7 +238,7 @@ def objective_of(net, state, step, l2, size):
     running, total = state.running, number(state.running, 0)
     places = net.parts
     if net.wide:
-        places = (min(net.slab, size) + net.block - 1) // net.block
+        places = parts_of(min(net.slab, size), net.block)
     for place in range(LOSSES, LOSSES + 2 * places, 2):
         total += running[place] + running[place + 1]
     squares = number(running, 0)
@@ -239,8 +253,8 @@ def update_slices(net, state, solver, settings, rate, l2, size, step, here, rank
     gradient = state.gradient
     scale = number(gradient, 1) / number(gradient, size)
     n_vectors = net.n_parameters // PAD
-    for part in range(net.slices * rank // threads, net.slices * (rank + 1) // threads):
-        lo, hi = n_vectors * part // net.slices * PAD, n_vectors * (part + 1) // net.slices * PAD
+    for part in range(cut(net.slices, rank, threads), cut(net.slices, rank + 1, threads)):
+        lo, hi = cut(n_vectors, part, net.slices) * PAD, cut(n_vectors, part + 1, net.slices) * PAD
         for other in range(net.n_parameters, net.n_parameters * net.parts, net.n_parameters):
             for i in range(lo, hi, lanes(gradient)):
                 store(gradient, i, load(gradient, i) + load(gradient, other + i))
@@ -273,10 +287,10 @@ def run_epochs(net, data, state, solver, settings, rates, losses, until, budget,
         if net.wide:
             goal = meet(sync, threads, goal)
             slab_gradients(net, data, state, size, round_, rank, threads)
-            rounds, blocks = (size + net.slab - 1) // net.slab, net.shares
+            rounds, blocks = parts_of(size, net.slab), net.shares
         else:
-            per_part = ((size + net.block - 1) // net.block + net.parts - 1) // net.parts
-            rounds, blocks = (per_part + BLOCKS_PER_FOLD - 1) // BLOCKS_PER_FOLD, min(per_part, BLOCKS_PER_FOLD) * net.parts
+            per_part = parts_of(parts_of(size, net.block), net.parts)
+            rounds, blocks = parts_of(per_part, BLOCKS_PER_FOLD), min(per_part, BLOCKS_PER_FOLD) * net.parts
         budget -= blocks
         round_ += 1
         # All gradients must be there before the update, and all of a slab's before the next one takes its place.

@@ -1,0 +1,101 @@
+"""Threads inside one run: the same bits for any number of them, and no hang whatever happens."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread, active_count
+
+import numpy as np
+import pytest
+
+from fastmlp import train
+from fastmlp.kernels import run as running
+from fastmlp.kernels.blocks import plan
+from fastmlp.kernels.run import available_cores, suitable_threads, together
+from fastmlp.options import Activation, Loss
+
+# Parts of a narrow net, with remainders; blocks of a wide net's slab; several slabs; more threads than shares.
+SHAPES = [
+    ((2, 3, 2), 9_001, None),
+    ((4, 32, 16, 4), 5_000, 3_000),
+    ((30, 64, 64, 2), 700, 256),
+    ((64, 100, 10), 1_300, None),
+    ((20, 600, 3), 333, 200),
+    ((33, 5, 40, 4), 130, 65),
+    ((2, 3, 2), 1, None),
+]
+
+
+def fitted(sizes, n_samples, batch_size, dtype, threads, epochs=3):
+    random = np.random.default_rng(1)
+    X = random.standard_normal((n_samples, sizes[0])).astype(dtype)
+    y = np.arange(n_samples) % sizes[-1] if n_samples > 1 else X[:, 0]
+    net = train(
+        X, y, sizes[1:-1], activation="tanh", l2=1e-3, batch_size=batch_size, epochs=epochs, seed=0, threads=threads
+    )
+    return net.params.tobytes() + net.loss_curve.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("sizes", "n_samples", "batch_size"), SHAPES)
+def test_bits_do_not_depend_on_the_number_of_threads(sizes, n_samples, batch_size, dtype):
+    alone = fitted(sizes, n_samples, batch_size, dtype, 1)
+    for threads in (2, 3, 4, 7, None):
+        for _ in range(2):
+            assert fitted(sizes, n_samples, batch_size, dtype, threads) == alone
+
+
+def test_runs_side_by_side_neither_hang_nor_mix():
+    """Sixteen threads at once, more than there are cores."""
+    shapes = SHAPES[:4] * 6
+    wanted = [fitted(*shape, np.float32, 1) for shape in SHAPES[:4]] * 6
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda shape: fitted(*shape, np.float32, 2), shapes))
+    assert found == wanted
+
+
+def test_a_thread_that_cannot_be_started_costs_nothing_but_time(monkeypatch):
+    alone = fitted(*SHAPES[0], np.float32, 1)
+    start, tries = Thread.start, []
+
+    def fail_the_second_time(thread):
+        tries.append(thread)
+        if len(tries) % 2 == 0:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(running.Thread, "start", fail_the_second_time)
+    assert fitted(*SHAPES[0], np.float32, 3) == alone
+    assert len(tries) >= 2
+
+
+def test_an_interrupt_before_the_work_leaves_no_thread_waiting():
+    def interrupted(rank, threads, sync):
+        if rank == 0:
+            raise KeyboardInterrupt
+        while not sync[running.STOP]:
+            pass
+        return 0
+
+    before = active_count()
+    with pytest.raises(KeyboardInterrupt):
+        together(interrupted, (), 4)
+    assert active_count() == before
+
+
+def shape_of(sizes, batch_size):
+    return plan(sizes, [Activation.TANH] * (len(sizes) - 2), int(Loss.CROSS_ENTROPY), 1, np.float32, batch_size)
+
+
+def test_small_steps_take_one_thread_and_large_ones_the_cores(monkeypatch):
+    monkeypatch.setattr(running, "available_cores", lambda: 2)
+    assert suitable_threads(shape_of((2, 3, 2), 200), 200, 4) == 1
+    assert suitable_threads(shape_of((2, 50, 2), 200), 200, 4) == 1
+    assert suitable_threads(shape_of((784, 512, 10), 128), 128, 4) == 2
+    assert suitable_threads(shape_of((4, 32, 16, 4), 10_000), 10_000, 4) == 2
+
+
+def test_workers_of_task_managers_keep_to_their_cores(monkeypatch):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert available_cores() == 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert available_cores() >= 1
