@@ -13,6 +13,8 @@ ENGINES = {"kernels": Run, "reference": reference.Run}
 # What max|a - b| / max|b| may come to for one gradient or update.
 TOLERANCES = {np.float64: 1e-12, np.float32: 5e-6}
 DTYPES = list(TOLERANCES)
+# A budget that no call uses up.
+WHOLE = 1 << 40
 
 IDENTITY, LOGISTIC, TANH, RELU = Activation
 SOLVERS = {
@@ -94,6 +96,12 @@ def _others():
     for batch_size in (2600, 2500):
         yield Case((33, 40, 3), (TANH,), n_samples=2600, batch_size=batch_size)
         yield Case((2, 3, 2), (TANH,), n_samples=9000, batch_size=batch_size)
+    yield Case((2, 3, 2), (TANH,), n_samples=70_000, batch_size=70_000)
+    yield Case((33, 40, 2), (TANH,), n_samples=40_000, batch_size=40_000)
+    # Nets whose gradients are sums over a whole slab, with several slabs, and with layers of few weights among them.
+    for batch_size in (1, 63, 130, 700):
+        yield Case((200, 170, 3), (TANH,), n_samples=700, batch_size=batch_size)
+        yield Case((2, 4, 200, 180, 2, 5), (TANH, RELU, LOGISTIC, TANH), n_samples=700, batch_size=batch_size)
 
 
 CASES = list(dict.fromkeys([*_shapes(), *_batches(), *_solvers(), *_others()]))
@@ -130,7 +138,8 @@ def start(case, dtype=np.float64, epochs=1, seed=0):
 
 def begin(engine, case, given):
     """A run of the engine."""
-    return ENGINES[engine](case.problem, given.params.copy(), given.X, given.y, given.order, case.batch_size)
+    order = given.order.reshape(-1)
+    return ENGINES[engine](case.problem, given.params.copy(), given.X, given.y, order, case.n_samples, case.batch_size)
 
 
 def objective_and_gradient(engine, case, given):
@@ -139,7 +148,7 @@ def objective_and_gradient(engine, case, given):
     rate = 1024.0
     run = begin(engine, case._replace(solver="sgd"), given)
     losses = np.full(1, np.nan, given.params.dtype)
-    run.advance(np.full(1, rate, given.params.dtype), losses, 1, run.blocks_per_epoch // case.batches)
+    run.advance(np.full(1, rate, given.params.dtype), losses, case.batch_size, WHOLE)
     return losses[0], (given.params - run.params) / given.params.dtype.type(rate)
 
 

@@ -13,7 +13,7 @@ from fastmlp.kernels.epochs import predict, run_epochs
 from fastmlp.kernels.jit import FASTMATH
 from fastmlp.kernels.run import Predictor
 from fastmlp.options import Loss
-from table import LOGISTIC, RELU, TANH, Case, begin, start
+from table import LOGISTIC, RELU, TANH, WHOLE, Case, begin, start
 
 GUARD = 4096  # bytes on either side of an array
 PATTERN = 0xFF  # as floats NaN, as integers -1: reading it shows too
@@ -96,9 +96,9 @@ def test_nothing_is_touched_outside_the_arrays(case, solver, dtype, monkeypatch)
                 patch.setattr(runs, "predict", with_canaries(predict, calls))
             run = begin("kernels", case, given)
             rates, losses = np.full(2, 2.0**-7, dtype), np.zeros(2, dtype)
-            run.advance(rates, losses, 2, 1)
-            run.advance(rates, losses, 2, 10_000)
-            outputs = Predictor(case.sizes, case.activations, case.loss, run.params.dtype).outputs(run.params, given.X)
+            run.advance(rates, losses, 2 * case.n_samples, 1)
+            run.advance(rates, losses, 2 * case.n_samples, WHOLE)
+            outputs = Predictor(case.sizes, case.activations, case.loss, run.params.dtype).outputs(run.params, given.X)[0]
         results.append((run.params.tobytes(), losses.tobytes(), outputs.tobytes()))
         assert len(calls) == (3 if guarded else 0)
         assert all(count >= 4 for count in calls)
@@ -121,7 +121,7 @@ def float32_code(request):
     """The optimised LLVM code of an entry point for float32, compiled afresh: the cache keeps machine code alone."""
     case = Case(n_samples=20, batch_size=20)
     given = start(case, np.float32)
-    begin("kernels", case, given).advance(np.ones(1, np.float32), np.zeros(1, np.float32), 1, 1)
+    begin("kernels", case, given).advance(np.ones(1, np.float32), np.zeros(1, np.float32), 20, 1)
     Predictor(case.sizes, case.activations, case.loss, given.params.dtype).outputs(given.params, given.X)
     entry = {"run_epochs": run_epochs, "predict": predict}[request.param]
     (signature,) = [signature for signature in entry.signatures if "float32" in str(signature)]

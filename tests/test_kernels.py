@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import reference
+from fastmlp.kernels.blocks import BLOCKS_PER_FOLD, plan
 from fastmlp.kernels.run import Predictor
 from fastmlp.options import Activation, Loss, Status
 from table import (
@@ -15,6 +16,7 @@ from table import (
     SOLVERS,
     TANH,
     TOLERANCES,
+    WHOLE,
     Case,
     begin,
     objective_and_gradient,
@@ -25,7 +27,6 @@ from table import (
 
 by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 by_engine = pytest.mark.parametrize("engine", ENGINES)
-WHOLE = 1 << 40
 
 
 def trained(engine, case, given, epochs, rate, budget=WHOLE):
@@ -33,11 +34,11 @@ def trained(engine, case, given, epochs, rate, budget=WHOLE):
     run = begin(engine, case, given)
     losses = np.full(epochs, np.nan, given.params.dtype)
     rates = np.full(epochs, rate, given.params.dtype)
-    status = Status.RUNNING
+    status, until = Status.RUNNING, epochs * case.n_samples
     while status == Status.RUNNING:
-        before = run.epoch
-        status = run.advance(rates, losses, epochs, budget)
-        assert before <= run.epoch <= epochs
+        before = run.done
+        status = run.advance(rates, losses, until, budget)
+        assert before <= run.done <= until
     assert status == Status.FINISHED
     return run.params, losses
 
@@ -60,11 +61,11 @@ def test_update_equals_the_reference(case, dtype):
     results = {}
     for engine, kind in (("kernels", dtype), ("reference", np.float64)):
         run = begin(engine, case, start(case, kind, epochs=2))
-        blocks = run.blocks_per_epoch // case.batches
         rates, losses = np.full(2, 2.0**-7, kind), np.zeros(2, kind)
         after = []
-        for _ in range(2):
-            run.advance(rates, losses, 2, blocks)
+        second = 2 * case.n_samples if case.batches == 1 else min(2 * case.batch_size, case.n_samples)
+        for until in (case.batch_size, second):
+            assert run.advance(rates, losses, until, WHOLE) == Status.FINISHED
             after.append(run.params)
         results[engine] = after
     for ours, theirs in zip(results["kernels"], results["reference"], strict=True):
@@ -91,6 +92,9 @@ REPEATED = [
     Case(solver="adam", n_samples=90, batch_size=7),
     Case((33, 40, 17, 3), (RELU, TANH), Loss.SQUARED_ERROR, "nesterov", n_samples=2700, batch_size=2600),
     Case((3, 33, 3), (LOGISTIC,), Loss.BINARY_CROSS_ENTROPY, "momentum", n_samples=300, batch_size=299),
+    Case(n_samples=70_000, batch_size=70_000),
+    Case((33, 40, 2), (TANH,), n_samples=40_000, batch_size=39_990),
+    Case((200, 170, 3), (TANH,), n_samples=1030, batch_size=600),
 ]
 
 
@@ -109,23 +113,46 @@ def test_bits_depend_neither_on_the_run_nor_on_where_calls_end(case, dtype):
 @pytest.mark.parametrize("case", REPEATED, ids=str)
 def test_budget_ends_a_call(case, engine):
     run = begin(engine, case, start(case, epochs=2))
-    rates, losses = np.full(2, 2.0**-7), np.full(2, np.nan)
-    assert run.blocks_per_epoch % case.batches == 0
-    calls = 0
-    while run.advance(rates, losses, 2, 1) == Status.RUNNING:
+    rates, losses, until = np.full(2, 2.0**-7), np.full(2, np.nan), 2 * case.n_samples
+    calls = 1
+    while run.advance(rates, losses, until, 1) == Status.RUNNING:
         calls += 1
-        assert np.isfinite(losses).sum() == run.epoch
-    # A remainder batch may need fewer blocks than the others.
-    assert case.batches <= (calls + 1) / 2 <= run.blocks_per_epoch
+        assert np.isfinite(losses).sum() == run.done // case.n_samples
+    # A call takes some blocks of a batch, or all of them.
+    assert calls >= 2 * case.batches
     done = run.params
-    assert run.advance(rates, losses, 2, 5) == Status.FINISHED
+    assert run.advance(rates, losses, until, 5) == Status.FINISHED
     assert run.params.tobytes() == done.tobytes()
 
 
-def test_blocks_smaller_than_the_batch_are_there():
+@by_dtype
+def test_all_ways_through_a_batch_are_there(dtype):
     """The cases above would say nothing of blocks and of folded sums if a batch were never cut into many."""
-    assert begin("kernels", REPEATED[0], start(REPEATED[0])).blocks_per_epoch > 3
-    assert begin("kernels", REPEATED[3], start(REPEATED[3])).blocks_per_epoch > 32
+    ways = set()
+    for case in REPEATED:
+        net = plan(case.sizes, case.activations, case.loss, 1, dtype, case.batch_size)
+        blocks = -(-case.batch_size // net.block)
+        folds = net.wide or -(-blocks // net.parts) > BLOCKS_PER_FOLD
+        ways.add(("narrow" if net.narrow else "wide" if net.wide else "between", bool(folds)))
+    assert ways == {("narrow", False), ("narrow", True), ("between", False), ("between", True), ("wide", True)}
+
+
+@by_engine
+def test_rows_may_come_some_batches_at_a_time(engine):
+    """As data do that are read on the way."""
+    case = Case(solver="adam", n_samples=20, batch_size=6)
+    given = start(case, epochs=2)
+    whole, expected = trained(engine, case, given, 2, 2.0**-5)
+    part = given._replace(X=given.X[:12].copy(), y=given.y[:12].copy(), order=np.arange(12, dtype=np.int32))
+    run = begin(engine, case, part)
+    rates, losses = np.full(2, 2.0**-5), np.zeros(2)
+    for epoch in range(2):
+        for rows in (given.order[epoch, :12], given.order[epoch, 12:]):
+            part.X[: len(rows)], part.y[: len(rows)] = given.X[rows], given.y[rows]
+            run.order_begins_at(run.done)
+            assert run.advance(rates, losses, run.done + len(rows), WHOLE) == Status.FINISHED
+    assert run.params.tobytes() == whole.tobytes()
+    assert losses.tobytes() == expected.tobytes()
 
 
 @by_engine
@@ -136,10 +163,10 @@ def test_orders_count_from_the_epoch_they_begin_at(engine):
     order = given.order[:2].copy()
     run = begin(engine, case, given._replace(order=order))
     rates, losses = np.full(4, 2.0**-5), np.zeros(4)
-    run.advance(rates, losses, 2, WHOLE)
+    run.advance(rates, losses, 40, WHOLE)
     order[:] = given.order[2:]
-    run.orders_begin_at(2)
-    run.advance(rates, losses, 4, WHOLE)
+    run.order_begins_at(40)
+    run.advance(rates, losses, 80, WHOLE)
     assert run.params.tobytes() == whole.tobytes()
 
 
@@ -163,7 +190,7 @@ def test_extreme_logits_neither_overflow_nor_become_nan(loss, engine, dtype):
     objective, gradient = objective_and_gradient(engine, case, given)
     assert objective == pytest.approx(expected, rel=1e-3)
     assert np.isfinite(gradient).all()
-    probabilities = Predictor(case.sizes, case.activations, loss, given.params.dtype).outputs(given.params, given.X)
+    probabilities = Predictor(case.sizes, case.activations, loss, given.params.dtype).outputs(given.params, given.X)[0]
     assert np.isfinite(probabilities).all()
 
 
@@ -181,8 +208,8 @@ def test_weights_that_are_no_numbers_are_seen(loss, activation, engine, dtype, v
         run = begin(engine, case, given)
         losses = np.full(1, 7, dtype)
         with np.errstate(invalid="ignore"):
-            assert run.advance(np.full(1, 0.5, dtype), losses, 1, 100) == Status.DIVERGED
-        assert run.epoch == 0
+            assert run.advance(np.full(1, 0.5, dtype), losses, case.n_samples, 100) == Status.DIVERGED
+        assert run.done == 0
         assert losses[0] == 7
         np.testing.assert_array_equal(run.params, given.params)
 
@@ -195,9 +222,9 @@ def test_divergence_leaves_the_parameters_before_the_last_update(engine):
     rates, losses = np.full(50, 1e30), np.zeros(50)
     before = []
     with np.errstate(over="ignore", invalid="ignore"):
-        while run.advance(rates, losses, 50, 1) == Status.RUNNING:
+        while run.advance(rates, losses, 50 * case.n_samples, 1) == Status.RUNNING:
             before.append(run.params)
-    assert len(before) == run.epoch > 0
+    assert len(before) == run.done // case.n_samples > 0
     expected = before[-2] if len(before) > 1 else given.params
     np.testing.assert_array_equal(run.previous_params, expected)
     assert np.isfinite(run.previous_params).all()
@@ -210,9 +237,11 @@ def test_predictions_equal_the_reference(case, dtype):
     weights, biases = reference.views(exact.params, case.sizes)
     expected = reference.output(case.loss, reference.forward(weights, biases, case.activations, exact.X)[-1])
     predictor = Predictor(case.sizes, case.activations, case.loss, given.params.dtype)
-    outputs = predictor.outputs(given.params, given.X)
+    outputs = predictor.outputs(given.params, given.X)[0]
     assert outputs.dtype == dtype
     assert relative_error(outputs, expected) <= TOLERANCES[dtype]
     # A row's prediction does not hang on the rows beside it.
-    alone = np.concatenate([predictor.outputs(given.params, given.X[row : row + 1]) for row in range(0, case.n_samples, 9)])
+    alone = np.concatenate(
+        [predictor.outputs(given.params, given.X[row : row + 1])[0] for row in range(0, case.n_samples, 9)]
+    )
     assert alone.tobytes() == outputs[::9].tobytes()

@@ -124,7 +124,7 @@ def test_float32_stays_float32_and_near_float64(loss, n_outputs, solver):
     for dtype in (np.float32, np.float64):
         run = begin("reference", case, start(case, dtype, epochs=3))
         losses = np.zeros(3, dtype)
-        assert run.advance(np.full(3, 2.0**-7, dtype), losses, 3, 100) == Status.FINISHED
+        assert run.advance(np.full(3, 2.0**-7, dtype), losses, 60, 100) == Status.FINISHED
         assert run.params.dtype == dtype
         assert {moment.dtype for moment in run.moments} == {np.dtype(dtype)}
         params[dtype] = run.params

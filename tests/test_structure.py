@@ -17,7 +17,7 @@ PACKAGE = Path(fastmlp.__file__).parent
 LAYERS = [
     {"options"},
     {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
-    {"arguments", "network"},
+    {"arguments", "batches", "network"},
     {"storage", "training", "plotting"},
     {"estimators", "sweep"},
     {"article", "bench"},
@@ -157,7 +157,7 @@ def test_engines_use_the_same_names(name):
     assert len(homes) == 1
 
 
-@pytest.mark.parametrize("name", ["__init__", "advance", "orders_begin_at"])
+@pytest.mark.parametrize("name", ["__init__", "advance", "order_begins_at"])
 def test_runs_take_the_same_arguments(name):
     ours, theirs = (list(inspect.signature(getattr(run, name)).parameters) for run in (kernels_run.Run, reference.Run))
     assert ours == theirs

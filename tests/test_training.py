@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastmlp import reference, schedules, train, training
+from fastmlp import batches, reference, schedules, train, training
 from fastmlp.kernels.run import Run
 from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Solver
 from table import relative_error
@@ -138,7 +138,7 @@ def test_chunks_and_draws_do_not_show(blobs, monkeypatch, dtype):
     options = {"hidden": 4, "epochs": 40, "batch_size": 7, "seed": 2, "dtype": dtype}
     whole = train(*blobs, **options)
     monkeypatch.setattr(training, "CHUNK_SECONDS", 1e-9)
-    monkeypatch.setattr(training, "ROWS_DRAWN_AHEAD", 200)
+    monkeypatch.setattr(batches, "ROWS_DRAWN_AHEAD", 200)
     budgets = []
     advance = Run.advance
     monkeypatch.setattr(Run, "advance", lambda self, *args: budgets.append(args[-1]) or advance(self, *args))
@@ -183,11 +183,11 @@ def first_epoch_not_finite(X, y, options):
     """Counted from 1, and the parameters before the update that led to it, step by step with the reference."""
     start = train(X, y, epochs=1, engine="reference", **{**options, "learning_rate": 1e-300})
     problem = Problem(start.sizes, start.activations, start.loss, Solver.SGD, Hyperparameters())
-    run = reference.Run(problem, start.params, X, y[:, None], np.empty((0, len(X)), np.int32), len(X))
+    run = reference.Run(problem, start.params, X, y[:, None], np.empty(0, np.int32), len(X), len(X))
     rates, losses = np.full(100, options["learning_rate"]), np.zeros(100)
     with np.errstate(all="ignore"):
-        run.advance(rates, losses, 100, 100)
-    return run.epoch + 1, run.previous_params
+        run.advance(rates, losses, 100 * len(X), 100)
+    return run.done // len(X) + 1, run.previous_params
 
 
 @by_engine

@@ -15,6 +15,9 @@ from fastmlp.options import Loss
 MOST_SPREAD = 100
 ROWS_FOR_SPREAD = 10_000
 ROWS_AT_ONCE = 65_536
+# X that would need a larger copy is read some batches at a time.
+LARGEST_COPY = 64_000_000
+BYTES_CHECKED_AT_ONCE = 4_000_000
 
 
 class Targets(NamedTuple):
@@ -49,8 +52,10 @@ def working_dtype(X: ArrayLike, dtype: Any) -> np.dtype[Any]:
     raise ValueError(f"dtype={dtype!r}: choose float32 or float64, or None to follow X")
 
 
-def as_matrix(X: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
+def as_matrix(X: ArrayLike, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
     """X as rows in C order in the working dtype: itself where it is so already, else one copy.
+
+    Messages count rows from `first`.
 
     Raises
     ------
@@ -74,8 +79,49 @@ def as_matrix(X: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
         array = _numbers(array, columns)
     with np.errstate(over="ignore"):
         rows = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    _require_finite(rows, array, columns)
+    require_finite(rows, array, columns, first)
     return rows
+
+
+def is_ready(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether X lies in memory as the engines take it: then only its values are left to be checked."""
+    if type(X) is not np.ndarray or (X.dtype is not dtype and X.dtype != dtype):
+        return False
+    flags = X.flags
+    return X.ndim == 2 and flags.c_contiguous and flags.aligned and X.size > 0 and X.dtype.isnative
+
+
+def is_streamed(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether X is read some batches at a time: it takes row numbers, and as a whole would need a large copy."""
+    shape, given = getattr(X, "shape", None), getattr(X, "dtype", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(given, np.dtype) or given.kind not in "fiub":
+        return False
+    if hasattr(X, "toarray") or not hasattr(X, "__getitem__"):
+        return False
+    if isinstance(X, np.ndarray) and given == dtype and X.flags.c_contiguous and X.flags.aligned and given.isnative:
+        return False
+    return bool(shape[0] * shape[1] * dtype.itemsize > LARGEST_COPY)
+
+
+def checked_sample(X: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read streamed data once, some rows at a time, and return about `ROWS_FOR_SPREAD` of them in the working dtype.
+
+    Raises
+    ------
+    ValueError
+        If X holds NaN, infinity or what is too large for the dtype.
+    """
+    n_samples, n_features = X.shape
+    at_once = max(1, BYTES_CHECKED_AT_ONCE // (n_features * dtype.itemsize))
+    step = max(1, n_samples // ROWS_FOR_SPREAD)
+    kept = []
+    for start in range(0, n_samples, at_once):
+        given = np.asarray(X[start : start + at_once])
+        with np.errstate(over="ignore"):
+            rows = given.astype(dtype)
+        require_finite(rows, given, None, start)
+        kept.append(rows[-start % step :: step].copy())
+    return np.concatenate(kept)
 
 
 def _array(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -100,7 +146,8 @@ def _numbers(array: NDArray[Any], columns: Any) -> NDArray[Any]:
     return array.astype(np.float64)
 
 
-def _require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any) -> None:
+def require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any = None, first: int = 0) -> None:
+    """Raise ValueError where `rows`, made of `given`, are not finite; the first is row number `first` of X."""
     # One pass without a temporary array tells almost always; where the sum overflows, look closer.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.add.reduce(rows, axis=None)):
@@ -110,11 +157,11 @@ def _require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any) -> No
         return
     row, column = bad[0]
     name = column if columns is None else repr(columns[column])
+    where = f"row {first + row}, column {name}"
     if np.isfinite(np.float64(given[row, column])):
-        raise ValueError(f"X: {given[row, column]} in row {row}, column {name} is too large for {rows.dtype}; scale X")
+        raise ValueError(f"X: {given[row, column]} in {where} is too large for {rows.dtype}; scale X")
     raise ValueError(
-        f"X holds {rows[row, column]} in row {row}, column {name}: leave out or fill in such values "
-        "(for instance with the column's mean)"
+        f"X holds {rows[row, column]} in {where}: leave out or fill in such values (for instance with the column's mean)"
     )
 
 
@@ -133,14 +180,14 @@ def warn_of_wild_scales(rows: NDArray[Any]) -> None:
         )
 
 
-def check_lengths(X: NDArray[Any], y: NDArray[Any]) -> None:
+def check_lengths(n_rows: int, y: NDArray[Any]) -> None:
     """Raise ValueError where `y` has not one entry for each row of X."""
     n_targets = y.shape[0] if y.ndim else 0
-    if n_targets != len(X):
-        raise ValueError(f"X has {len(X)} rows, but y has {n_targets}: give one target for each row")
+    if n_targets != n_rows:
+        raise ValueError(f"X has {n_rows} rows, but y has {n_targets}: give one target for each row")
 
 
-def as_targets(y: ArrayLike, X: NDArray[Any], loss: str | Loss | None) -> Targets:
+def as_targets(y: ArrayLike, n_samples: int, dtype: np.dtype[Any], loss: str | Loss | None) -> Targets:
     """Labels to class numbers, values to targets, by the type of `y` unless `loss` says what is meant.
 
     float is regression; int, bool, string and object are classes; an integer matrix of 0 and 1 is multilabel.
@@ -155,7 +202,7 @@ def as_targets(y: ArrayLike, X: NDArray[Any], loss: str | Loss | None) -> Target
     array = _array("y", y)
     if np.iscomplexobj(array):
         raise TypeError("y is complex: give real targets or labels")
-    check_lengths(X, array)
+    check_lengths(n_samples, array)
     if array.ndim > 2:
         raise ValueError(f"y has {array.ndim} dimensions: give one target, or one row of targets, for each row of X")
     flat = array.ndim == 1
@@ -163,15 +210,15 @@ def as_targets(y: ArrayLike, X: NDArray[Any], loss: str | Loss | None) -> Target
         array, flat = array[:, 0], True
     chosen = _named_loss(loss) if loss is not None else _inferred_loss(array)
     if chosen == Loss.SQUARED_ERROR:
-        return _values(array, X.dtype, flat)
+        return _values(array, dtype, flat)
     if array.ndim == 2:
         if chosen == Loss.CROSS_ENTROPY:
             raise ValueError(
                 f"y has shape {array.shape}: the cross-entropy takes one label for each row; for rows of 0 and 1 "
                 "name loss='binary_cross_entropy'"
             )
-        return _labels(array, X.dtype)
-    return _classes(array, X.dtype, chosen)
+        return _labels(array, dtype)
+    return _classes(array, dtype, chosen)
 
 
 def _named_loss(loss: str | Loss) -> Loss:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.inputs import as_matrix, check_lengths
+from fastmlp.inputs import ROWS_AT_ONCE, as_matrix, check_lengths, is_ready, is_streamed, require_finite
 from fastmlp.options import Activation, Loss
 
 if TYPE_CHECKING:
@@ -90,16 +90,27 @@ class Network:
             start += fan_out
         return weights, biases
 
-    def _outputs(self, X: ArrayLike) -> NDArray[Any]:
+    def _outputs(self, X: Any) -> NDArray[Any]:
         """The outputs (n_samples, n_outputs) after the output's activation."""
-        rows = as_matrix(X, self.dtype)
+        dtype = self.params.dtype
+        if is_streamed(X, dtype):
+            starts = range(0, len(X), ROWS_AT_ONCE)
+            return np.concatenate([self._outputs_of(X[start : start + ROWS_AT_ONCE], dtype, start) for start in starts])
+        return self._outputs_of(X, dtype)
+
+    def _outputs_of(self, X: Any, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
+        """The outputs of rows that are converted as a whole; `first` is the number of the first."""
+        rows = X if is_ready(X, dtype) else as_matrix(X, dtype, first)
         if rows.shape[1] != self.sizes[0]:
             raise ValueError(f"X has {rows.shape[1]} columns, but the net was trained on {self.sizes[0]}; give the same")
         if self._predictor is None:
             from fastmlp.kernels.run import Predictor
 
-            self._predictor = Predictor(self.sizes, self.activations, self.loss, self.dtype)
-        return self._predictor.outputs(self.params, rows)
+            self._predictor = Predictor(self.sizes, self.activations, self.loss, dtype)
+        outputs, is_finite = self._predictor.outputs(self.params, rows)
+        if not is_finite:
+            require_finite(rows, rows, None, first)
+        return outputs
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Class probabilities.
@@ -167,7 +178,7 @@ class Network:
         """
         predicted = self.predict(X)
         wanted = np.asarray(y)
-        check_lengths(predicted, wanted)
+        check_lengths(len(predicted), wanted)
         if wanted.size != predicted.size:
             raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
         wanted = wanted.reshape(predicted.shape)

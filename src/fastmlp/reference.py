@@ -156,9 +156,10 @@ class Run:
     ----------
     problem : what is minimised, and how.
     params : flat start parameters, of the working dtype.
-    X : (n_samples, n_features) rows in C order, of the working dtype.
-    y : (n_samples, 1) class numbers or (n_samples, n_outputs) targets, of the working dtype.
-    order : (n_epochs, n_samples) row orders of the coming epochs; refilled by the caller. Full batches need none.
+    X : (n_rows, n_features) rows in C order, of the working dtype.
+    y : (n_rows, 1) class numbers or (n_rows, n_outputs) targets, of the working dtype.
+    order : the numbers, among the rows of X and y, of those that come next; refilled by the caller. Full batches need none.
+    n_samples : rows in an epoch; X and y have them all, or those that come next.
     batch_size : rows in a batch, at most n_samples.
     threads : of no effect here; NumPy has threads of its own.
     """
@@ -170,37 +171,40 @@ class Run:
         X: Array,
         y: Array,
         order: NDArray[np.int32],
+        n_samples: int,
         batch_size: int,
         threads: int | None = None,
     ) -> None:
-        self.problem, self.X, self.y, self.order, self.batch_size = problem, X, y, order, batch_size
+        self.problem, self.X, self.y, self.order = problem, X, y, order
+        self.n_samples, self.batch_size = n_samples, batch_size
         self.params, self.previous_params = params.copy(), params.copy()
         self.moments = [np.zeros_like(params) for _ in range(2 if problem.solver == Solver.ADAM else 1)]
-        self.epoch = self._step = self._start = self._first = 0
+        self.done = self._step = self._first = 0
         self._total = 0.0
-        self.blocks_per_epoch = -(-len(X) // batch_size)
 
-    def orders_begin_at(self, epoch: int) -> None:
-        """Say which epoch the first of the row orders is for."""
-        self._first = epoch
+    def order_begins_at(self, done: int) -> None:
+        """Say at how many samples done the first of the row order comes next."""
+        self._first = done
 
     def advance(self, rates: Array, losses: Array, until: int, budget: int) -> Status:
-        """Train up to epoch `until` or for `budget` batches; write each finished epoch's mean objective into `losses`.
+        """Train until `until` samples are done or for `budget` batches; write each epoch's mean objective into `losses`.
 
-        Objectives are means over an epoch's batches, weighted by their samples, each taken before its update.
+        Samples count from the beginning of the run, those of every epoch anew. Objectives are means over an epoch's
+        batches, weighted by their samples, each taken before its update.
         """
-        while budget > 0 and self.epoch < until:
+        while budget > 0 and self.done < until:
             budget -= 1
             if not self._train_batch(rates, losses):
                 return Status.DIVERGED
-        return Status.FINISHED if self.epoch == until else Status.RUNNING
+        return Status.FINISHED if self.done == until else Status.RUNNING
 
     def _train_batch(self, rates: Array, losses: Array) -> bool:
         """Make one update, or none where the objective is not finite."""
-        problem, n_samples = self.problem, len(self.X)
+        problem, n_samples = self.problem, self.n_samples
+        epoch, start = divmod(self.done, n_samples)
         rows: Any = slice(None)
         if self.batch_size < n_samples:
-            rows = self.order[self.epoch - self._first, self._start : self._start + self.batch_size]
+            rows = self.order[self.done - self._first :][: min(self.batch_size, n_samples - start)]
         X, y = self.X[rows], self.y[rows]
         weights, biases = views(self.params, problem.sizes)
         # Overflow shows in the objective, or in the next one.
@@ -213,12 +217,11 @@ class Run:
         self.previous_params = self.params
         with np.errstate(over="ignore", invalid="ignore"):
             self.params = update(
-                problem.solver, problem.hyperparameters, rates[self.epoch], self._step, self.params, gradient, self.moments
+                problem.solver, problem.hyperparameters, rates[epoch], self._step, self.params, gradient, self.moments
             )
         self._total += objective * len(X)
-        self._start += len(X)
-        if self._start == n_samples:
-            losses[self.epoch] = self._total / n_samples
-            self.epoch += 1
-            self._start, self._total = 0, 0.0
+        self.done += len(X)
+        if self.done % n_samples == 0:
+            losses[epoch] = self._total / n_samples
+            self._total = 0.0
         return True

@@ -25,8 +25,9 @@ from fastmlp.arguments import (
     rows_per_batch,
     whole,
 )
+from fastmlp.batches import InMemory, Orders, Streamed
 from fastmlp.initialise import Random, start_params
-from fastmlp.inputs import as_matrix, as_targets, warn_of_wild_scales, working_dtype
+from fastmlp.inputs import as_matrix, as_targets, checked_sample, is_streamed, warn_of_wild_scales, working_dtype
 from fastmlp.network import Network
 from fastmlp.options import Hyperparameters, Problem, Solver, Status
 from fastmlp.progress import Report, reporting
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from fastmlp.reference import Run as ReferenceRun
 
 CHUNK_SECONDS = 0.05
-# Row orders drawn ahead, one megabyte of them, so that a chunk can hold many short epochs.
-ROWS_DRAWN_AHEAD = 262_144
 ENGINES = ("kernels", "reference")
 
 
@@ -59,7 +58,7 @@ def train(
     l2: float = 0.0,
     batch_size: int | str | None = "auto",
     epochs: int = 200,
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     init: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]] = "glorot_uniform",
     seed: int | Random | None = None,
     dtype: DTypeLike | None = None,
@@ -74,7 +73,9 @@ def train(
     Parameters
     ----------
     X : array-like (n_samples, n_features)
-        Numbers of any type and layout; never changed. float32 in C order is trained on as it is, in float32.
+        Numbers of any type and layout; never changed. float32 in C order is trained on as it is, in float32. With
+        minibatches nothing is copied whole that would take more than 64 MB: memory maps, arrays of other types and data
+        sets in files (anything with `shape`, a numeric `dtype` and rows by number) are read some batches at a time.
     y : array-like (n_samples,) or (n_samples, n_outputs)
         float is regression; int, bool, string and object are classes; an integer matrix of 0 and 1 is multilabel.
     hidden : int or sequence of int
@@ -99,8 +100,9 @@ def train(
         Rows for each update: "auto" is min(200, n_samples), None all of them.
     epochs : int
         Passes through the data.
-    shuffle : bool
-        Draw a new row order for each epoch; without effect when one batch is all the data.
+    shuffle : bool or "blocks"
+        Draw a new row order for each epoch; without effect when one batch is all the data. "blocks" shuffles runs of 256
+        rows, and then the rows of 64 runs at a time: for data on a disk that is slow at reading single rows.
     init : {"glorot_uniform", "glorot_normal", "he_normal", "lecun_normal"} or (weights, biases)
         Start weights (fan_in, fan_out) and biases (fan_out,) of each layer.
     seed : int, numpy.random.Generator, numpy.random.RandomState or None
@@ -127,9 +129,12 @@ def train(
         If an argument is not what it must be; the message names it, its value and the remedy.
     """
     chosen = working_dtype(X, dtype)
-    rows = as_matrix(X, chosen)
-    targets = as_targets(y, rows, loss)
-    sizes = (rows.shape[1], *hidden_sizes(hidden), targets.n_outputs)
+    streamed = batch_size is not None and is_streamed(X, chosen)
+    rows: Any = X if streamed else as_matrix(X, chosen)
+    sample = checked_sample(rows, chosen) if streamed else rows
+    n_samples, n_features = rows.shape
+    targets = as_targets(y, n_samples, chosen, loss)
+    sizes = (n_features, *hidden_sizes(hidden), targets.n_outputs)
     problem = Problem(
         sizes,
         hidden_activations(activation, len(sizes) - 2),
@@ -153,14 +158,17 @@ def train(
         whole("threads", threads)
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown: choose one of {', '.join(map(repr, ENGINES))}")
-    size = rows_per_batch(batch_size, len(rows))
+    if shuffle not in (True, False, "blocks"):
+        raise ValueError(f"shuffle={shuffle!r} is unknown: choose True, False or 'blocks'")
+    size = rows_per_batch(batch_size, n_samples)
     random = random_source(seed)
     params = in_dtype("init", start_params(init, sizes, random), chosen)
-    warn_of_wild_scales(rows)
-    orders = Orders(random if shuffle else None, len(rows), size, n_epochs)
-    run = _engine(engine)(problem, params, rows, targets.values, orders.rows, size, threads)
+    warn_of_wild_scales(sample)
+    orders = Orders(random if shuffle else None, n_samples, by_blocks=shuffle == "blocks")
+    batches = (Streamed if streamed else InMemory)(rows, targets.values, orders, size, n_epochs)
+    run = _engine(engine)(problem, params, batches.X, batches.y, batches.order, n_samples, size, threads)
     with reporting(progress, n_epochs) as report:
-        final, loss_curve = _train_in_chunks(run, orders, rates, report)
+        final, loss_curve = _train_in_chunks(run, batches, rates, n_samples, report)
     return Network(sizes, problem.activations, problem.loss, final, targets.classes, targets.flat, loss_curve)
 
 
@@ -174,36 +182,8 @@ def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
     return CompiledRun
 
 
-class Orders:
-    """The row orders of the coming epochs: each a shuffle of the one before, as in scikit-learn."""
-
-    def __init__(self, random: Random | None, n_samples: int, batch_size: int, epochs: int) -> None:
-        self._random = random
-        self._full_batch = batch_size == n_samples
-        ahead = 0 if self._full_batch else max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
-        self.rows = np.empty((ahead, n_samples), np.int32)
-        self.rows[:] = np.arange(n_samples, dtype=np.int32)
-        self._end = 0
-
-    def drawn_until(self, run: KernelRun | ReferenceRun, epochs: int) -> int:
-        """The epoch before which the run must come back; draws more orders where they have run out."""
-        if self._full_batch:
-            return epochs
-        if run.epoch == self._end:
-            run.orders_begin_at(self._end)
-            n_orders = min(len(self.rows), epochs - self._end)
-            if self._random is not None:
-                before = self.rows[-1]
-                for order in self.rows[:n_orders]:
-                    order[:] = before
-                    self._random.shuffle(order)
-                    before = order
-            self._end += n_orders
-        return self._end
-
-
 def _train_in_chunks(
-    run: KernelRun | ReferenceRun, orders: Orders, rates: NDArray[Any], report: Report
+    run: KernelRun | ReferenceRun, batches: InMemory | Streamed, rates: NDArray[Any], n_samples: int, report: Report
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Train to the end, or to Ctrl-C or divergence; return the parameters and the loss of each epoch."""
     epochs = len(rates)
@@ -212,30 +192,31 @@ def _train_in_chunks(
     status = Status.RUNNING
     params = None
     try:
-        while status != Status.DIVERGED and run.epoch < epochs:
-            until = orders.drawn_until(run, epochs)
+        while status != Status.DIVERGED and run.done < epochs * n_samples:
+            until = batches.ready_until(run)
             begin = time.perf_counter()
             status = run.advance(rates, losses, until, pace.budget)
             pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
-            done = run.epoch
+            done = run.done // n_samples
             report(done, float(losses[max(0, done - 1)]), float(rates[min(done, epochs - 1)]))
     except KeyboardInterrupt:
         warnings.warn(
-            f"interrupted in epoch {run.epoch + 1} of {epochs}: this is the network trained so far",
+            f"interrupted in epoch {run.done // n_samples + 1} of {epochs}: this is the network trained so far",
             RuntimeWarning,
             stacklevel=3,
         )
     params = run.params
+    done = run.done // n_samples
     if status == Status.DIVERGED or not np.isfinite(params).all():
         params = run.previous_params
         warnings.warn(
-            f"the objective is not finite in epoch {run.epoch + (status == Status.DIVERGED)} of {epochs}: the learning "
+            f"the objective is not finite in epoch {done + (status == Status.DIVERGED)} of {epochs}: the learning "
             "rate is probably too large for this data; lower learning_rate or standardise X. "
             "This is the last network whose objective was finite",
             RuntimeWarning,
             stacklevel=3,
         )
-    return params, losses[: run.epoch].copy()
+    return params, losses[:done].copy()
 
 
 class Pace:

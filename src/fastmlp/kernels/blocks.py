@@ -4,9 +4,10 @@ A *panel* holds a layer's values for a *slab* of samples: a row for each unit, `
 of its vectors, few enough that their values in all layers stay in the first caches while they go forward and backward in
 one visit.
 
-*Narrow* nets (every layer has few weights) take a batch block by block: each block adds to partial sums, a vector for each
-parameter. Large batches are cut into parts, each with sums of its own, so that threads can share them. *Wide* nets take a
-batch in slabs: all blocks of a slab go forward and backward, then each weight's gradient is one sum over the slab.
+Nets take a batch block by block, and each block adds to the gradient at once: a layer of few weights to partial sums, a
+vector for each weight, other layers to the gradient itself. Batches are cut into parts, each with a gradient of its own,
+so that threads can share them. *Wide* nets, whose gradient is too large for that, take a batch in slabs: all blocks of a
+slab go forward and backward, then each weight's gradient is one sum over the slab.
 
 Parameters are one flat vector: all weights, layer after layer, each (fan_in, fan_out) in C order, then all biases. Arrays
 that the loops walk through in vectors are padded to `PAD` elements, with zeros.
@@ -22,34 +23,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD = 16  # the widest vector, in elements
-# Samples in a block: of a narrow net as many as BLOCK_BYTES hold, since 24 KB leave room in any first cache of the last
-# ten years; of a wide net 64, enough to use a weight four times while it is in a register.
+# Samples in a block: as many as BLOCK_BYTES hold, measured where a block's partial sums weigh against its values; of a wide
+# net 64, enough to use a weight four times while it is in a register.
 LARGEST_BLOCK = 256
 SMALLEST_BLOCK = 64
-BLOCK_BYTES = 24 * 1024
+BLOCK_BYTES = 80 * 1024
 LARGEST_SLAB = 512
 # Layers with no more weights than this keep a vector of partial sums for each; nets with no others are narrow.
 MOST_LANE_SUMS = 512
 MOST_LANE_SUMS_IN_ALL = 2048
+# A net with more weights than this is wide: 128 KB of float32, which a second cache holds beside a block.
+MOST_WEIGHTS_IN_PARTS = 32_768
 # A batch of a narrow net has a part for every four blocks, up to eight, and each part's sums are folded into its gradient
-# every 32 blocks: float32 sums of millions of samples stay accurate.
+# every 32 blocks: float32 sums of millions of samples stay accurate. Of a net between narrow and wide a part has at least
+# SMALLEST_BLOCK samples.
 MOST_PARTS = 8
 BLOCKS_PER_PART = 4
 BLOCKS_PER_FOLD = 32
-# The update goes through the parameters in up to this many slices of at least 4,096.
+# The update goes through the parameters in up to this many slices of at least 1,024.
 MOST_SLICES = 16
-SLICE = 4096
+SLICE = 1024
 
 # Columns of Net.layers. The output layer's delta takes the place of its weighted sums; TURNED is where a delta lies samples
 # by units. WEIGHT_SUMS and BIAS_SUMS number the partial sums, a vector each: as the parameters themselves in a narrow net;
 # WEIGHT_SUMS is -1 where a layer has too many.
 FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA, WEIGHT_SUMS, BIAS_SUMS, TURNED = range(10)
-# Places in State.cursor: where the next round begins, how many updates were made, where the current parameters lie, and
-# which epoch the row orders begin with.
-EPOCH, BATCH, ROUND, STEP, HERE, FIRST = range(6)
+# Places in State.cursor: how many samples are done, in all epochs together; which round of the batch is next, how many
+# updates were made, where the current parameters lie, and at how many samples done the row order begins.
+DONE, ROUND, STEP, HERE, FIRST, CURSOR_SIZE = range(6)
 # Places in State.running: sums that outlive a call, each long one with the rounding error it has left behind. The losses
-# of a batch follow from LOSSES on, a pair for each part or block of a slab.
-EPOCH_LOSS, EPOCH_REST, LOSSES = range(3)
+# of a batch follow from LOSSES on, a pair for each part or block of a slab, in cache lines apart: threads would wait for
+# each other's otherwise.
+EPOCH_LOSS, EPOCH_REST, LOSSES = 0, 1, PAD
 
 
 class Net(NamedTuple):
@@ -57,6 +62,7 @@ class Net(NamedTuple):
 
     layers: NDArray[np.int64]
     loss: int
+    narrow: bool
     wide: bool
     slab: int
     stride: int
@@ -77,7 +83,7 @@ class Net(NamedTuple):
 class Data(NamedTuple):
     """The samples. `X` and `y` are flat: rows, or with `laid_out` a panel for each slab.
 
-    `order` has the row orders of one or more epochs, one after the other.
+    `order` has the numbers, among these rows, of those that come next: of one or more epochs, or of a part of one.
     """
 
     X: NDArray[Any]
@@ -123,18 +129,35 @@ def uneven(size: int) -> int:
     return padded(size) + PAD * (padded(size) // PAD % 2 == 0)
 
 
-def is_wide(sizes: Sequence[int]) -> bool:
-    """Whether some layer, or all together, have too many weights for a vector of sums each."""
+def is_narrow(sizes: Sequence[int]) -> bool:
+    """Whether every weight can have a vector of partial sums."""
     weights = [a * b for a, b in pairwise(sizes)]
-    return max(weights) > MOST_LANE_SUMS or sum(weights) > MOST_LANE_SUMS_IN_ALL
+    return max(weights) <= MOST_LANE_SUMS and sum(weights) <= MOST_LANE_SUMS_IN_ALL
+
+
+def is_wide(sizes: Sequence[int]) -> bool:
+    """Whether there are too many weights for several gradients."""
+    return sum(a * b for a, b in pairwise(sizes)) > MOST_WEIGHTS_IN_PARTS
 
 
 def block_size(sizes: Sequence[int], itemsize: int) -> int:
-    """Samples in a block."""
+    """The most samples in a block."""
     if is_wide(sizes):
         return SMALLEST_BLOCK
     bytes_per_sample = (sum(sizes) + sum(sizes[1:-1])) * itemsize
     return max(SMALLEST_BLOCK, min(LARGEST_BLOCK, BLOCK_BYTES // bytes_per_sample // SMALLEST_BLOCK * SMALLEST_BLOCK))
+
+
+def parts_and_block(batch_size: int, block: int, narrow: bool) -> tuple[int, int]:
+    """How many parts a batch has, and how many samples its blocks have, at most `block`."""
+    if narrow:
+        return max(1, min(MOST_PARTS, -(-batch_size // block) // BLOCKS_PER_PART)), min(padded(batch_size), block)
+    # A power of two, so that as many threads have the same work; blocks alike, so that parts are.
+    parts = 1
+    while parts < MOST_PARTS and 2 * parts * SMALLEST_BLOCK <= batch_size:
+        parts *= 2
+    blocks = parts * -(-batch_size // (parts * block))
+    return parts, padded(-(-batch_size // blocks))
 
 
 def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets: int, dtype: Any, batch_size: int) -> Net:
@@ -142,11 +165,10 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
 
     `activations` has one code for each hidden layer; the output's activation belongs to the loss.
     """
-    wide, block = is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
-    slab = min(batch_size, LARGEST_SLAB) if wide else min(padded(batch_size), block)
+    narrow, wide, block = is_narrow(sizes), is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
+    parts, slab = (1, min(batch_size, LARGEST_SLAB)) if wide else parts_and_block(batch_size, block, narrow)
     block = min(block, slab)
-    stride = uneven(slab) if wide else padded(slab)
-    parts = 1 if wide else max(1, min(MOST_PARTS, -(-batch_size // block) // BLOCKS_PER_PART))
+    stride = slab if narrow else uneven(slab)
     # What threads can divide among themselves: the blocks of a wide net's slab, the parts of a narrow net's batch.
     shares = -(-slab // block) if wide else parts
     n_weights = sum(a * b for a, b in pairwise(sizes))
@@ -158,25 +180,30 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
     turned = delta + sum(sizes[1:-1]) * stride
     layers: list[tuple[int, ...]] = []
     for (fan_in, fan_out), activation in zip(pairwise(sizes), [*activations, 0], strict=True):
-        in_lanes = fan_in * fan_out <= MOST_LANE_SUMS
+        in_lanes = narrow or fan_in * fan_out <= MOST_LANE_SUMS
         bias_sums = sums + (padded(fan_in * fan_out) if in_lanes else 0)
         is_last = len(layers) == len(sizes) - 2
         layers.append((
             fan_in, fan_out, activation, weights, biases, panel, panel if is_last else delta,
-            (sums if wide else weights) if in_lanes else -1, bias_sums if wide else biases, turned
+            (weights if narrow else sums) if in_lanes else -1, biases if narrow else bias_sums, turned
         ))  # fmt: skip
         weights, biases = weights + fan_in * fan_out, biases + fan_out
         panel, delta = panel + fan_out * stride, delta + fan_out * stride
         sums = bias_sums + padded(fan_out)
         turned += 0 if in_lanes else stride * uneven(fan_out)
     # Squares of a vector's width are turned whole: they read and write up to PAD rows past a panel's end.
-    scratch = turned + PAD * stride
-    sums = sums if wide else n_parameters
+    scratch = padded(turned + PAD * stride)
+    sums = n_parameters if narrow else sums
     slices = max(1, min(MOST_SLICES, n_parameters // SLICE))
     return Net(
-        np.array(layers, np.int64), loss, wide, slab, stride, block, parts, shares, slices, sizes[0], n_targets, n_weights,
-        n_parameters, 0, targets, scratch, sums
+        np.array(layers, np.int64), loss, narrow, wide, slab, stride, block, parts, shares, slices, sizes[0], n_targets,
+        n_weights, n_parameters, 0, targets, scratch, sums
     )  # fmt: skip
+
+
+def shape_of(net: Net) -> NDArray[np.int64]:
+    """All of a net but its layers, in an array."""
+    return np.array(net[1:], np.int64)
 
 
 def lay_out(rows: NDArray[Any], slab: int, stride: int) -> NDArray[Any]:
@@ -201,8 +228,8 @@ def new_state(net: Net, params: NDArray[Any], n_moments: int, threads: int) -> S
     squares = np.zeros(2 * net.slices, dtype)
     squares[0] = np.square(params[: net.n_weights], dtype=np.float64).sum()
     return State(
-        np.zeros(6, np.int64),
-        np.zeros(LOSSES + 2 * net.shares, dtype),
+        np.zeros(CURSOR_SIZE, np.int64),
+        aligned(LOSSES + PAD * net.shares, dtype),
         squares,
         twice,
         aligned(net.parts * net.n_parameters, dtype),

@@ -16,12 +16,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, PAD, TURNED, WEIGHT_SUMS, WEIGHTS
+from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, PAD, WEIGHT_SUMS, WEIGHTS
 from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.vectors import (
     FMA,
     VectorType,
-    apart,
     call,
     constant,
     data_of,
@@ -44,6 +43,10 @@ from fastmlp.kernels.vectors import (
 
 # What a tile's sums begin with: nothing, a scalar of the left factor for each row, or what the output holds.
 FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
+# The tiles there are, in rows x columns, and a number that tells them apart.
+PRODUCT_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (4, 1)]
+INNER_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (2, 1)]
+SHAPES_APART = 8
 # 64 rows of four vectors are 16 KB, half of a first cache.
 DEPTH_AT_ONCE = 128
 
@@ -65,6 +68,25 @@ def rolled_loop(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
     loop = ir.values.MDValue(builder.module, [disable], name=str(len(builder.module.metadata)))
     loop.operands = (loop, disable)  # a loop is named by a node that begins with itself
     builder.branch(head).set_metadata("llvm.loop", loop)
+    builder.position_at_end(end)
+
+
+@contextmanager
+def chosen_shape(builder: ir.IRBuilder, rows: ir.Value, columns: ir.Value) -> Iterator[Callable[[int, int], Any]]:
+    """Branches of which the one for rows x columns is taken: within, `shape(rows, columns)` opens each."""
+    number = at(builder, columns, (rows, SHAPES_APART))
+    end = builder.append_basic_block("tile.shapes.end")
+    switch = builder.switch(number, end)
+
+    @contextmanager
+    def shape(n_rows: int, n_columns: int) -> Iterator[None]:
+        block = builder.append_basic_block(f"tile.{n_rows}.{n_columns}")
+        switch.add_case(ir.Constant(number.type, n_rows * SHAPES_APART + n_columns), block)
+        builder.position_at_end(block)
+        yield
+        builder.branch(end)
+
+    yield shape
     builder.position_at_end(end)
 
 
@@ -108,16 +130,16 @@ def at(builder: ir.IRBuilder, start: ir.Value, *steps: tuple[ir.Value | int, ir.
     return start
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def product_tile(
     typingctx: Any, rows: Any, columns: Any, left: Any, left0: Any, left_row: Any, left_depth: Any, right: Any,
     right0: Any, right_depth: Any, out: Any, out0: Any, out_row: Any, depth: Any, begin: Any, scalars: Any, count: Any
 ) -> Any:  # fmt: skip
-    """out[row] = begin + sum over p of left[row, p] * right[p], for `rows` rows of `columns` vectors.
+    """out[row] = begin + sum over p of left[row, p] * right[p], for up to 4 `rows` of 4 or 1 `columns` of vectors.
 
     Row and depth steps are in elements. Of a single column the first `count` lanes are read from and written to `out`.
     """
-    vector, n_rows, n_columns = VectorType(out.dtype), rows.literal_value, columns.literal_value
+    vector = VectorType(out.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir_vector(vector)
@@ -125,56 +147,63 @@ def product_tile(
             data_of(context, builder, array, args[place]) for place, array in ((2, left), (6, right), (9, out))
         )
         (l0, l_row, l_depth), (r0, r_depth), (o0, o_row, n, start, s0, most) = args[3:6], args[7:9], args[10:]
-        tile = Tile(builder, kind, n_rows, n_columns)
-        mask = first_lanes(builder, kind.count, most) if n_columns == 1 else None
 
         def scalar(index: ir.Value) -> ir.Value:
             return splat(builder, kind, builder.load(builder.gep(left_data, [index])))
 
-        def place(row: int, column: int) -> ir.Value:
-            return at(builder, o0, (o_row, row), (column, kind.count))
-
-        def held(row: int, column: int) -> ir.Value:
-            if mask is None:
-                return load_at(builder, kind, out_data, place(row, column))
-            return load_first_at(builder, kind, out_data, place(row, column), mask)
-
-        def write(row: int, column: int, value: ir.Value) -> None:
-            if mask is None:
-                store_at(builder, value, out_data, place(row, column))
-            else:
-                store_first_at(builder, value, out_data, place(row, column), mask)
-
         def begins(how: int) -> Any:
             return builder.if_then(builder.icmp_signed("==", start, ir.Constant(start.type, how)))
 
-        with begins(FROM_ZERO):
-            tile.start(lambda row, column: constant(kind, 0.0))
-        with begins(FROM_SCALARS):
-            tile.start(lambda row, column: scalar(at(builder, s0, (1, row))))
-        with begins(FROM_OUTPUT):
-            tile.start(held)
-        tile.add_products(
-            n,
-            lambda row, p: scalar(at(builder, l0, (l_row, row), (l_depth, p))),
-            lambda column, p: load_at(builder, kind, right_data, at(builder, r0, (column, kind.count), (r_depth, p))),
-        )
-        tile.finish(write)
+        def place(row: int, column: int) -> ir.Value:
+            return at(builder, o0, (o_row, row), (column, kind.count))
+
+        def emit(n_rows: int, n_columns: int) -> None:
+            tile = Tile(builder, kind, n_rows, n_columns)
+            mask = first_lanes(builder, kind.count, most) if n_columns == 1 else None
+
+            def held(row: int, column: int) -> ir.Value:
+                if mask is None:
+                    return load_at(builder, kind, out_data, place(row, column))
+                return load_first_at(builder, kind, out_data, place(row, column), mask)
+
+            def write(row: int, column: int, value: ir.Value) -> None:
+                if mask is None:
+                    store_at(builder, value, out_data, place(row, column))
+                else:
+                    store_first_at(builder, value, out_data, place(row, column), mask)
+
+            with begins(FROM_ZERO):
+                tile.start(lambda row, column: constant(kind, 0.0))
+            with begins(FROM_SCALARS):
+                tile.start(lambda row, column: scalar(at(builder, s0, (1, row))))
+            with begins(FROM_OUTPUT):
+                tile.start(held)
+            tile.add_products(
+                n,
+                lambda row, p: scalar(at(builder, l0, (l_row, row), (l_depth, p))),
+                lambda column, p: load_at(builder, kind, right_data, at(builder, r0, (column, kind.count), (r_depth, p))),
+            )
+            tile.finish(write)
+
+        with chosen_shape(builder, args[0], args[1]) as shape:
+            for n_rows, n_columns in PRODUCT_SHAPES:
+                with shape(n_rows, n_columns):
+                    emit(n_rows, n_columns)
         return context.get_dummy_value()
 
     integers = types.int64
     return types.void(
-        rows, columns, left, *[integers] * 3, right, *[integers] * 2, out, *[integers] * 6
+        *[integers] * 2, left, *[integers] * 3, right, *[integers] * 2, out, *[integers] * 6
     ), codegen  # fmt: skip
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def inner_tile(
     typingctx: Any, rows: Any, columns: Any, a: Any, a0: Any, a_step: Any, d: Any, d0: Any, d_step: Any, sums: Any,
     s0: Any, s_row: Any, vectors: Any
 ) -> Any:  # fmt: skip
     """sums[row, column] += a[row] * d[column] lane by lane, over `vectors` vectors of each panel row."""
-    vector, n_rows, n_columns = VectorType(sums.dtype), rows.literal_value, columns.literal_value
+    vector = VectorType(sums.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir_vector(vector)
@@ -182,22 +211,27 @@ def inner_tile(
             data_of(context, builder, array, args[place]) for place, array in ((2, a), (5, d), (8, sums))
         )
         (a0_, a_step_), (d0_, d_step_), (s0_, s_row_, n) = args[3:5], args[6:8], args[9:]
-        tile = Tile(builder, kind, n_rows, n_columns)
 
         def place(row: int, column: int) -> ir.Value:
             return at(builder, s0_, (s_row_, row), (column, kind.count))
 
-        tile.start(lambda row, column: load_at(builder, kind, sums_data, place(row, column)))
-        tile.add_products(
-            n,
-            lambda row, p: load_at(builder, kind, a_data, at(builder, a0_, (a_step_, row), (kind.count, p))),
-            lambda column, p: load_at(builder, kind, d_data, at(builder, d0_, (d_step_, column), (kind.count, p))),
-        )
-        tile.finish(lambda row, column, value: store_at(builder, value, sums_data, place(row, column)))
+        with chosen_shape(builder, args[0], args[1]) as shape:
+            for n_rows, n_columns in INNER_SHAPES:
+                with shape(n_rows, n_columns):
+                    tile = Tile(builder, kind, n_rows, n_columns)
+                    tile.start(lambda row, column: load_at(builder, kind, sums_data, place(row, column)))
+                    tile.add_products(
+                        n,
+                        lambda row, p: load_at(builder, kind, a_data, at(builder, a0_, (a_step_, row), (kind.count, p))),
+                        lambda column, p: load_at(
+                            builder, kind, d_data, at(builder, d0_, (d_step_, column), (kind.count, p))
+                        ),
+                    )
+                    tile.finish(lambda row, column, value: store_at(builder, value, sums_data, place(row, column)))
         return context.get_dummy_value()
 
     integers = types.int64
-    return types.void(rows, columns, a, *[integers] * 2, d, *[integers] * 2, sums, *[integers] * 3), codegen
+    return types.void(*[integers] * 2, a, *[integers] * 2, d, *[integers] * 2, sums, *[integers] * 3), codegen
 
 
 @routine
@@ -206,41 +240,22 @@ def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, 
 
     The depth is cut into lengths whose right factor stays in the first cache; each goes on from what the last one stored.
     """
-    apart()
     width = lanes(out)
     column = 0
     while column < vectors:
-        wide = vectors - column > 4 or (vectors - column == 4 and last == width)
+        columns = 4 if vectors - column > 4 or (vectors - column == 4 and last == width) else 1
         count = last if column == vectors - 1 else width
         how = begin
         for p in range(0, depth, DEPTH_AT_ONCE):
             length = min(DEPTH_AT_ONCE, depth - p)
             start, r, o = l0 + p * l_depth, r0 + p * r_depth + column * width, o0 + column * width
-            row = 0
-            while row < rows:
-                a, s, to = start + row * l_row, s0 + row, o + row * o_row
-                if rows - row >= 4:
-                    if wide:
-                        product_tile(
-                            4, 4, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
-                        )
-                    else:
-                        product_tile(
-                            4, 1, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
-                        )
-                    row += 4
-                else:
-                    if wide:
-                        product_tile(
-                            1, 4, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
-                        )
-                    else:
-                        product_tile(
-                            1, 1, left, a, l_row, l_depth, right, r, r_depth, out, to, o_row, length, how, s, count
-                        )
-                    row += 1
+            for row in range(0, rows, 4):
+                product_tile(
+                    min(4, rows - row), columns, left, start + row * l_row, l_row, l_depth, right, r, r_depth, out,
+                    o + row * o_row, o_row, length, how, s0 + row, count
+                )  # fmt: skip
             how = FROM_OUTPUT
-        column += 4 if wide else 1
+        column += columns
 
 
 @kernel
@@ -279,14 +294,14 @@ def backward_sums(net, layer, x, x0, scratch, delta0, sums, s0, vectors):
 
 
 @kernel
-def backward_weights(net, layer, x, x0, scratch, gradient, begin, lo, hi, samples):
-    """gradient = x @ delta.T over a slab, from the delta that :func:`turn` has turned, for inputs `lo` to `hi`."""
+def backward_weights(net, layer, x, x0, scratch, t0, gradient, g0, begin, lo, hi, samples):
+    """gradient = x @ delta.T over some samples, from the delta turned to `t0`, for inputs `lo` to `hi`."""
     fan_out, width = net.layers[layer, FAN_OUT], lanes(gradient)
     vectors = (fan_out + width - 1) // width
-    turned, row = net.layers[layer, TURNED], turned_row(fan_out)
-    to, last = net.layers[layer, WEIGHTS] + lo * fan_out, (fan_out - 1) % width + 1
+    row = turned_row(fan_out)
+    to, last = g0 + net.layers[layer, WEIGHTS] + lo * fan_out, (fan_out - 1) % width + 1
     product(
-        x, x0 + lo * net.stride, net.stride, np.int64(1), scratch, turned, row, gradient, to, fan_out, hi - lo, vectors,
+        x, x0 + lo * net.stride, net.stride, np.int64(1), scratch, t0, row, gradient, to, fan_out, hi - lo, vectors,
         samples, begin, x0, last
     )  # fmt: skip
 
@@ -294,7 +309,6 @@ def backward_weights(net, layer, x, x0, scratch, gradient, begin, lo, hi, sample
 @routine
 def bias_sums(panel, delta0, step, sums, s0, units, vectors):
     """sums[unit] += delta[unit] lane by lane."""
-    apart()
     width = lanes(sums)
     for unit in range(units):
         value = load(sums, s0 + unit * width)
@@ -306,32 +320,17 @@ def bias_sums(panel, delta0, step, sums, s0, units, vectors):
 @routine
 def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vectors):
     """sums[i, unit] += x[i] * delta[unit] lane by lane, in tiles of 4 inputs x 2 units and what is left over."""
-    apart()
     width = lanes(sums)
     row_step = fan_out * width
-    unit = 0
-    while unit < fan_out:
-        pair = fan_out - unit >= 2
-        d, s = delta0 + unit * step, s0 + unit * width
-        i = 0
-        while i < fan_in:
-            a, to = x0 + i * step, s + i * row_step
-            if fan_in - i >= 4:
-                if pair:
-                    inner_tile(4, 2, x, a, step, panel, d, step, sums, to, row_step, vectors)
-                else:
-                    inner_tile(4, 1, x, a, step, panel, d, step, sums, to, row_step, vectors)
-                i += 4
-            else:
-                if pair:
-                    inner_tile(1, 2, x, a, step, panel, d, step, sums, to, row_step, vectors)
-                else:
-                    inner_tile(1, 1, x, a, step, panel, d, step, sums, to, row_step, vectors)
-                i += 1
-        unit += 2 if pair else 1
+    for unit in range(0, fan_out, 2):
+        for i in range(0, fan_in, 4):
+            inner_tile(
+                min(4, fan_in - i), min(2, fan_out - unit), x, x0 + i * step, step, panel, delta0 + unit * step, step,
+                sums, s0 + i * row_step + unit * width, row_step, vectors
+            )  # fmt: skip
 
 
-@routine
+@kernel
 def turned_row(units):
     """Elements from one sample to the next of a turned delta; see blocks.uneven."""
     vectors = (units + PAD - 1) // PAD
@@ -344,7 +343,6 @@ def turn(panel, delta0, to, step, units, vectors):
 
     What stands past the last unit is of no meaning: nobody stores what becomes of it.
     """
-    apart()
     width = lanes(panel)
     stride = turned_row(units)
     for unit in range(0, units, width):
@@ -355,7 +353,6 @@ def turn(panel, delta0, to, step, units, vectors):
 @routine
 def fold(sums, s0, gradient, g0, size, begin):
     """Add `size` parameters' partial sums to their gradient, or begin it with them, and set them to zero."""
-    apart()
     width = lanes(sums)
     zero = fill(sums, number(sums, 0))
     for i in range(0, size, width):
@@ -368,10 +365,10 @@ def fold(sums, s0, gradient, g0, size, begin):
 
 
 @routine
-def fold_layer(net, layer, sums, gradient, begin):
-    """Fold the partial sums that a wide net's layer has."""
+def fold_layer(net, layer, sums, s0, gradient, g0, begin):
+    """Fold the partial sums that a layer has into the gradient at `g0`."""
     fan_in, fan_out, width = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], lanes(sums)
     if net.layers[layer, WEIGHT_SUMS] >= 0:
-        start = net.layers[layer, WEIGHT_SUMS] * width
-        fold(sums, start, gradient, net.layers[layer, WEIGHTS], fan_in * fan_out, begin)
-    fold(sums, net.layers[layer, BIAS_SUMS] * width, gradient, net.layers[layer, BIASES], fan_out, begin)
+        start = s0 + net.layers[layer, WEIGHT_SUMS] * width
+        fold(sums, start, gradient, g0 + net.layers[layer, WEIGHTS], fan_in * fan_out, begin)
+    fold(sums, s0 + net.layers[layer, BIAS_SUMS] * width, gradient, g0 + net.layers[layer, BIASES], fan_out, begin)

@@ -7,6 +7,7 @@ relative error of the function itself; tests/test_elementary.py holds the errors
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -128,9 +129,14 @@ def power_of_two(x: Lanes, exponent: ir.Value) -> Lanes:
 
 def reduced(x: Lanes) -> tuple[Lanes, Lanes]:
     """k and r with x = k ln(2) + r, k whole and |r| <= ln(2) / 2."""
-    high, low = LN2_32 if is_float32(x.value.type) else LN2_64
     k = x.new(call(x.builder, "llvm.rint", (x * (1 / math.log(2))).value))
-    return k, fma(k, -low, fma(k, -high, x))
+    return k, remainder_of(x, k)
+
+
+def remainder_of(x: Lanes, k: Lanes) -> Lanes:
+    """x - k ln(2)."""
+    high, low = LN2_32 if is_float32(x.value.type) else LN2_64
+    return fma(k, -low, fma(k, -high, x))
 
 
 def expm1_reduced(r: Lanes) -> Lanes:
@@ -139,27 +145,53 @@ def expm1_reduced(r: Lanes) -> Lanes:
 
 
 def exp_of(x: Lanes) -> Lanes:
+    """e to the power of x."""
     # The bounds lie where the result is 0 and infinity already; beyond them k would not fit the bits of an exponent.
     least, most = (-104.0, 89.0) if is_float32(x.value.type) else (-746.0, 710.0)
     k, r = reduced(x.where("<", least, least).where(">", most, most))
     return times_power_of_two(expm1_reduced(r) + 1.0, k)
 
 
+def exponent_of(x: Lanes) -> tuple[Lanes, Lanes]:
+    """k, the whole number nearest to x / ln(2), and 2**k, for 0 <= x < 60.
+
+    The sum with 1.5 * 2**digits + bias rounds to a whole number, and its last bits are those of the exponent of 2**k.
+    """
+    digits, bias = (23, 127) if is_float32(x.value.type) else (52, 1023)
+    magic = 1.5 * 2.0**digits + bias
+    shifted = fma(x, 1 / math.log(2), magic)
+    whole = integers(x)
+    bits = x.builder.shl(x.builder.bitcast(shifted.value, whole), every(whole, digits))
+    return shifted - magic, x.new(x.builder.bitcast(bits, x.value.type))
+
+
 def tanh_of(x: Lanes) -> Lanes:
     """m / (m + 2) with m = exp(2 |x|) - 1, which keeps its digits near 0; the sign is put back at the end."""
     kind = x.value.type
-    size = x.new(call(x.builder, "llvm.fabs", x.value)).where(">", *((10.0, 10.0) if is_float32(kind) else (20.0, 20.0)))
-    k, r = reduced(size + size)
-    scale = times_power_of_two(x.new(constant(kind, 1.0)), k)
+    size = x.new(call(x.builder, "llvm.fabs", x.value))
+    # Beyond, the result is 1 already.
+    twice = (size + size).where(">", *((19.0, 19.0) if is_float32(kind) else (39.0, 39.0)))
+    k, scale = exponent_of(twice)
+    r = remainder_of(twice, k)
     m = fma(scale, expm1_reduced(r), scale - 1.0)
     return x.new(call(x.builder, "llvm.copysign", (m / (m + 2.0)).value, x.value))
 
 
+def expm1_of(x: Lanes) -> Lanes:
+    """exp(x) - 1 for x <= 0, exact near 0."""
+    least = -20.0 if is_float32(x.value.type) else -40.0
+    k, r = reduced(x.where("<", least, least))
+    scale = times_power_of_two(x.new(constant(x.value.type, 1.0)), k)
+    return fma(scale, expm1_reduced(r), scale - 1.0)
+
+
 def logistic_of(x: Lanes) -> Lanes:
+    """1 / (1 + exp(-x))."""
     return x.new(constant(x.value.type, 1.0)) / (exp_of(-x) + 1.0)
 
 
 def log_of(x: Lanes) -> Lanes:
+    """The natural logarithm."""
     builder, kind, whole = x.builder, x.value.type, integers(x)
     digits, half_root, lift, least = (
         (23, 0x3F3504F3, 25, 2.0**-126) if is_float32(kind) else (52, 0x3FE6A09E667F3BCD, 54, 2.0**-1022)
@@ -183,54 +215,19 @@ def log_of(x: Lanes) -> Lanes:
     return x.new(builder.select(builder.fcmp_unordered("uno", x.value, x.value), x.value, result.value))
 
 
-@intrinsic
-def exp(typingctx: Any, a: Any) -> Any:
-    """e to the power of each lane."""
+def _intrinsic_of(formula: Callable[[Lanes], Lanes]) -> Any:
+    """An intrinsic that applies the formula to each lane."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return exp_of(Lanes(builder, args[0])).value
+    def typed(typingctx: Any, a: Any) -> Any:
+        return a(a), lambda context, builder, signature, args: formula(Lanes(builder, args[0])).value
 
-    return a(a), codegen
-
-
-@intrinsic
-def expm1(typingctx: Any, a: Any) -> Any:
-    """exp(a) - 1 for a <= 0, exact near 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        least = -20.0 if is_float32(args[0].type) else -40.0
-        k, r = reduced(Lanes(builder, args[0]).where("<", least, least))
-        scale = times_power_of_two(k.new(constant(args[0].type, 1.0)), k)
-        return fma(scale, expm1_reduced(r), scale - 1.0).value
-
-    return a(a), codegen
+    typed.__name__ = typed.__qualname__ = formula.__name__.removesuffix("_of")
+    typed.__doc__ = formula.__doc__
+    return intrinsic(typed)
 
 
-@intrinsic
-def log(typingctx: Any, a: Any) -> Any:
-    """The natural logarithm of each lane."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return log_of(Lanes(builder, args[0])).value
-
-    return a(a), codegen
-
-
-@intrinsic
-def tanh(typingctx: Any, a: Any) -> Any:
-    """The hyperbolic tangent of each lane."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return tanh_of(Lanes(builder, args[0])).value
-
-    return a(a), codegen
-
-
-@intrinsic
-def logistic(typingctx: Any, a: Any) -> Any:
-    """1 / (1 + exp(-a))."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return logistic_of(Lanes(builder, args[0])).value
-
-    return a(a), codegen
+exp = _intrinsic_of(exp_of)
+expm1 = _intrinsic_of(expm1_of)
+log = _intrinsic_of(log_of)
+tanh = _intrinsic_of(tanh_of)
+logistic = _intrinsic_of(logistic_of)

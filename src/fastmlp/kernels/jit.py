@@ -21,7 +21,8 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core import caching, compiler
+from llvmlite.binding import Linkage
+from numba.core import caching, codegen, compiler
 from numba.misc.appdirs import AppDirs
 
 # No nnan, no ninf: a NaN must stay visible. No reassoc: the order of every sum is written out.
@@ -122,23 +123,99 @@ def _prune(current: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+class PartLibrary(codegen.JITCodeLibrary):
+    """The code of a part of a kernel as Numba wrote it, optimised and made into machine code only in what links it.
+
+    A library of Numba's own would do both for the part and all it calls, and again for each of its callers.
+    """
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add the code, and have it compiled once, not once more for each caller, where nothing else was asked for."""
+        for function in ir_module.functions:
+            if not function.is_declaration and "alwaysinline" not in function.attributes:
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        pass
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return 0: there is no machine code to point to."""
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        """The code generator, but for what it would write into machine code."""
+        return _WithoutEnvironments(self._codegen)
+
+
+class _WithoutEnvironments:
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Do nothing: kernels have no Python objects that would need one."""
+
+
+class EntryLibrary(codegen.JITCodeLibrary):
+    """The code of an entry point with all its parts, which nobody else calls: their unused arguments go."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = Linkage.internal
+        super()._optimize_final_module()
+
+
+def compiler_into(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compiler]:
+    """Numba's compiler, writing into a library of the given kind."""
+
+    class CompilerInto(compiler.Compiler):
+        def define_pipelines(self) -> Any:
+            if self.state.library is None:
+                self.state.library = library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+                self.state.library.enable_object_caching()
+            return super().define_pipelines()
+
+    return CompilerInto
+
+
+PartCompiler, EntryCompiler = compiler_into(PartLibrary), compiler_into(EntryLibrary)
+
+
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    return numba.njit(error_model="numpy", nogil=True, fastmath=set(FASTMATH), **options)(function)
+    return numba.njit(error_model="numpy", nogil=True, fastmath=set(FASTMATH), _nrt=False, **options)(function)
+
+
+def _part(function: Callable[..., Any], forceinline: bool) -> Any:
+    # Said either way: Numba would pass it on from a caller.
+    return _compile(
+        function, forceinline=forceinline, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=PartCompiler
+    )
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A part of a kernel, put into its callers before they are compiled: nothing is compiled twice."""
-    return _compile(function, inline="always")
+    """A part of a kernel that is put into its callers."""
+    return _part(function, forceinline=True)
 
 
 def routine(function: Callable[..., Any]) -> Any:
-    """A part of a kernel that is called from many places, compiled on its own."""
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    """A part of a kernel that is called, from however many places, and compiled once."""
+    return _part(function, forceinline=False)
 
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep the result on disk."""
-    dispatcher = _compile(function, no_cfunc_wrapper=True)
+    dispatcher = _compile(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler)
     with contextlib.suppress(Exception):  # Numba's cache interface is private: without it, run uncached
         dispatcher._cache = KernelCache(function)
     return dispatcher

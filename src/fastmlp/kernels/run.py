@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.blocks import (
-    EPOCH,
+    DONE,
     FAN_IN,
     FAN_OUT,
     FIRST,
@@ -24,6 +24,7 @@ from fastmlp.kernels.blocks import (
     lay_out,
     new_state,
     plan,
+    shape_of,
 )
 from fastmlp.kernels.epochs import predict, run_epochs
 from fastmlp.kernels.optimizers import settings_array
@@ -66,10 +67,10 @@ class Run:
         X: NDArray[Any],
         y: NDArray[Any],
         order: NDArray[np.int32],
+        n_samples: int,
         batch_size: int,
         threads: int | None = 1,
     ) -> None:
-        n_samples = len(X)
         dtype = params.dtype
         full_batch = batch_size == n_samples
         self._problem = problem
@@ -83,24 +84,23 @@ class Run:
         self._state = new_state(self._net, params, MOMENTS[problem.solver], self.threads)
         # Full batches always visit the same blocks: they are laid out once. Minibatches are gathered from the rows.
         place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
-        self._data = Data(place(X), place(y), order.reshape(-1), n_samples, batch_size, full_batch)
-        self.blocks_per_epoch = -(-n_samples // batch_size) * -(-batch_size // self._net.block)
+        self._data = Data(place(X), place(y), order, n_samples, batch_size, full_batch)
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
-        """Train up to epoch `until` or for `budget` blocks of samples."""
+        """Train until `until` samples are done, in all epochs together, or for `budget` blocks of them."""
         arguments = (
             self._net, self._data, self._state, int(self._problem.solver), self._settings, rates, losses, until, budget
         )  # fmt: skip
         return Status(together(run_epochs, arguments, self.threads))
 
-    def orders_begin_at(self, epoch: int) -> None:
-        """Say which epoch the first of the row orders is for."""
-        self._state.cursor[FIRST] = epoch
+    def order_begins_at(self, done: int) -> None:
+        """Say at how many samples done the first of the row order comes next."""
+        self._state.cursor[FIRST] = done
 
     @property
-    def epoch(self) -> int:
-        """Whole epochs done."""
-        return int(self._state.cursor[EPOCH])
+    def done(self) -> int:
+        """Samples done, in all epochs together."""
+        return int(self._state.cursor[DONE])
 
     @property
     def params(self) -> NDArray[Any]:
@@ -122,16 +122,24 @@ class Predictor:
     def __init__(
         self, sizes: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype[Any]
     ) -> None:
-        self._net = plan(sizes, activations, int(loss), 1, dtype, block_size(sizes, dtype.itemsize))
-        self._order = np.arange(self._net.slab, dtype=np.int32)
-        self._n_outputs = sizes[-1]
+        net = plan(sizes, activations, int(loss), 1, dtype, block_size(sizes, dtype.itemsize))
+        self._layers, self._shape = net.layers, shape_of(net)
+        self._order = np.arange(net.slab, dtype=np.int32)
+        self._scratch_size, self._n_outputs = net.scratch, sizes[-1]
+        # Scratch that no call is using: as many as there were calls at once.
+        self._scratch: list[NDArray[Any]] = []
 
-    def outputs(self, params: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
-        """The net's outputs (n_samples, n_outputs) for rows in C order in the working dtype."""
+    def outputs(self, params: NDArray[Any], X: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+        """The net's outputs (n_samples, n_outputs) for rows in C order in the working dtype; and whether X is finite."""
         out = np.empty((len(X), self._n_outputs), X.dtype)
-        scratch = aligned(self._net.scratch, X.dtype)
-        predict(self._net, writable(params), writable(X), self._order, scratch, out.reshape(-1))
-        return out
+        try:
+            scratch = self._scratch.pop()
+        except IndexError:
+            scratch = aligned(self._scratch_size, X.dtype)
+        rows, flat = writable(X), out.reshape(-1)
+        is_finite = predict(self._layers, self._shape, writable(params), rows, self._order, scratch, flat)
+        self._scratch.append(scratch)
+        return out, is_finite
 
 
 def together(function: Callable[..., int], arguments: tuple[Any, ...], threads: int) -> int:

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastmlp.kernels.jit import routine
+from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.vectors import FEATURES, data_of
 
 SPINS = 2000
@@ -70,7 +70,7 @@ def wait(sync, goal):
             give_way()
 
 
-@routine
+@kernel
 def meet(sync, size, goal):
     """Wait until all `size` threads have come here; return the counter at which they will next have come."""
     if size > 1:
@@ -79,7 +79,7 @@ def meet(sync, size, goal):
     return goal + size
 
 
-@routine
+@kernel
 def begin(sync, size):
     """Wait until all `size` threads are there; say whether they are."""
     if size > 1:

@@ -175,17 +175,6 @@ def transposed(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
 
 @intrinsic
-def apart(typingctx: Any) -> Any:
-    """Keep LLVM from putting the calling function into its callers, where it would be compiled once more for each."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
 def lanes(typingctx: Any, array: Any) -> Any:
     """How many elements of the array's dtype a vector holds."""
 
