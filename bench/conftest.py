@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_limits
 
-import problems
+import table
 
 VERSIONS = ("fastmlp", "numpy", "numba", "scikit-learn")
 
@@ -28,11 +27,11 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `cell` runs once for each entry of its module's PROBLEMS."""
     if "cell" in metafunc.fixturenames:
-        cells = problems.cells(metafunc.module.PROBLEMS, is_smoke_test(metafunc.config))
+        cells = table.cells(metafunc.module.PROBLEMS, is_smoke_test(metafunc.config))
         metafunc.parametrize("cell", [pytest.param(cell, id=str(cell), marks=as_benchmark(cell)) for cell in cells])
 
 
-def as_benchmark(cell: problems.Cell) -> pytest.MarkDecorator:
+def as_benchmark(cell: table.Cell) -> pytest.MarkDecorator:
     return pytest.mark.benchmark(group=cell.problem.name, timer=ClockByPass(cell.library.passes(cell.problem)))
 
 
@@ -50,19 +49,17 @@ class ClockByPass:
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., None]:
-    """Time a cell after a short run that compiles, imports and touches what the timed ones will use."""
+    """Time a cell after what a user's program does once."""
 
-    def run(cell: problems.Cell, rounds: int) -> None:
+    def run(cell: table.Cell, rounds: int) -> None:
         library, problem = cell.library, cell.problem
         if reason := library.left_out(problem):
             pytest.skip(reason)
-        X, y = problems.data(problem.sizes[0], problem.n_samples, problem.dtype)
-        library.train(replace(problem, passes=1), X, y, cell.threads)
+        train = cell.prepare()
         benchmark.extra_info.update(cell.info())
-        timed = replace(problem, passes=library.passes(problem))
-        # After the warm-up: only libraries already loaded can be limited.
-        with threadpool_limits(limits=cell.threads):
-            losses = benchmark.pedantic(library.train, (timed, X, y, cell.threads), rounds=rounds)
+        # After the preparation: only libraries already loaded can be limited.
+        with threadpool_limits(limits=cell.threads or None):
+            losses = benchmark.pedantic(train, rounds=rounds)
         benchmark.extra_info["loss"] = float(losses[min(problem.passes, len(losses)) - 1])
         if benchmark.stats is not None:
             benchmark.extra_info["samples_per_second"] = problem.n_samples / benchmark.stats.stats.median

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import problems
+import table
 
 PROBLEMS = problems.SIZES
 
 
-def test_data_set_size(cell: problems.Cell, measure: Callable[..., None]) -> None:
+def test_data_set_size(cell: table.Cell, measure: Callable[..., None]) -> None:
     measure(cell, rounds=3)

@@ -44,7 +44,7 @@ def run_process(code: str, *arguments: Path, cache: Path) -> None:
 
 @pytest.fixture(scope="module")
 def moons(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    X, y = problems.data(2, 200, "float64")
+    X, y = problems.data(problems.ARTICLE[0])
     path = tmp_path_factory.mktemp("start-up") / "moons.npz"
     np.savez(path, X=X, y=y)
     return path

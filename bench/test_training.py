@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import problems
+import table
 
 PROBLEMS = problems.ARTICLE
 
 
-def test_article_net(cell: problems.Cell, measure: Callable[..., None]) -> None:
+def test_article_net(cell: table.Cell, measure: Callable[..., None]) -> None:
     measure(cell, rounds=5)
