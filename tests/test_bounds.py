@@ -9,7 +9,7 @@ import pytest
 
 from fastmlp.kernels import run as runs
 from fastmlp.kernels.blocks import PAD
-from fastmlp.kernels.epochs import predict, run_epochs
+from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.jit import FASTMATH
 from fastmlp.kernels.run import Predictor
 from fastmlp.options import Loss
@@ -92,8 +92,8 @@ def test_nothing_is_touched_outside_the_arrays(case, solver, dtype, monkeypatch)
         calls = []
         with monkeypatch.context() as patch:
             if guarded:
-                patch.setattr(runs, "run_epochs", with_canaries(run_epochs, calls))
-                patch.setattr(runs, "predict", with_canaries(predict, calls))
+                for entry in (run_blocks, run_slabs, predict):
+                    patch.setattr(runs, entry.__name__, with_canaries(entry, calls))
             run = begin("kernels", case, given)
             rates, losses = np.full(2, 2.0**-7, dtype), np.zeros(2, dtype)
             run.advance(rates, losses, 2 * case.n_samples, 1)
@@ -116,14 +116,14 @@ def test_canaries_notice_a_write(place):
         with_canaries(spill, [])((np.zeros(3), np.zeros(5)))
 
 
-@pytest.fixture(scope="module", params=["run_epochs", "predict"])
+@pytest.fixture(scope="module", params=["run_blocks", "run_slabs", "predict"])
 def float32_code(request):
     """The optimised LLVM code of an entry point for float32, compiled afresh: the cache keeps machine code alone."""
-    case = Case(n_samples=20, batch_size=20)
+    case = Case((200, 170, 3) if request.param == "run_slabs" else (2, 3, 2), n_samples=20, batch_size=20)
     given = start(case, np.float32)
     begin("kernels", case, given).advance(np.ones(1, np.float32), np.zeros(1, np.float32), 20, 1)
     Predictor(case.sizes, case.activations, case.loss, given.params.dtype).outputs(given.params, given.X)
-    entry = {"run_epochs": run_epochs, "predict": predict}[request.param]
+    entry = {"run_blocks": run_blocks, "run_slabs": run_slabs, "predict": predict}[request.param]
     (signature,) = [signature for signature in entry.signatures if "float32" in str(signature)]
     fresh = numba.njit(error_model="numpy", nogil=True, fastmath=set(FASTMATH))(entry.py_func)
     fresh.compile(signature)

@@ -43,7 +43,7 @@ import fastmlp
 from fastmlp.kernels import epochs, jit
 
 X = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
-entries, digest, told = (epochs.run_epochs, epochs.predict), hashlib.sha256(), {"package": fastmlp.__file__}
+entries, digest, told = (epochs.run_blocks, epochs.predict), hashlib.sha256(), {"package": fastmlp.__file__}
 """
 END = "print(json.dumps(told))"
 
@@ -101,7 +101,7 @@ def test_one_file_for_each_function_and_no_leftovers(first):
     folder = Path(first.told["folder"])
     assert folder.parent == first.cache / "fastmlp"
     names = sorted(file.name.split("-")[0] for file in folder.iterdir())
-    assert names == ["predict", "run_epochs"]
+    assert names == ["predict", "run_blocks"]
     assert {file.suffix for file in folder.iterdir()} == {".bin"}
 
 

@@ -93,20 +93,23 @@ class Network:
     def _outputs(self, X: Any) -> NDArray[Any]:
         """The outputs (n_samples, n_outputs) after the output's activation."""
         dtype = self.params.dtype
-        if is_streamed(X, dtype):
-            starts = range(0, len(X), ROWS_AT_ONCE)
-            return np.concatenate([self._outputs_of(X[start : start + ROWS_AT_ONCE], dtype, start) for start in starts])
-        return self._outputs_of(X, dtype)
+        if is_ready(X, dtype):
+            return self._outputs_of(X)
+        if not is_streamed(X, dtype):
+            return self._outputs_of(as_matrix(X, dtype))
+        parts = []
+        for start in range(0, X.shape[0], ROWS_AT_ONCE):
+            parts.append(self._outputs_of(as_matrix(X[start : start + ROWS_AT_ONCE], dtype, start), start))
+        return np.concatenate(parts)
 
-    def _outputs_of(self, X: Any, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
-        """The outputs of rows that are converted as a whole; `first` is the number of the first."""
-        rows = X if is_ready(X, dtype) else as_matrix(X, dtype, first)
+    def _outputs_of(self, rows: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """The outputs of rows as the kernels take them; messages count them from `first`."""
         if rows.shape[1] != self.sizes[0]:
             raise ValueError(f"X has {rows.shape[1]} columns, but the net was trained on {self.sizes[0]}; give the same")
         if self._predictor is None:
             from fastmlp.kernels.run import Predictor
 
-            self._predictor = Predictor(self.sizes, self.activations, self.loss, dtype)
+            self._predictor = Predictor(self.sizes, self.activations, self.loss, rows.dtype)
         outputs, is_finite = self._predictor.outputs(self.params, rows)
         if not is_finite:
             require_finite(rows, rows, None, first)

@@ -6,8 +6,8 @@ one visit.
 
 Nets take a batch block by block, and each block adds to the gradient at once: a layer of few weights to partial sums, a
 vector for each weight, other layers to the gradient itself. Batches are cut into parts, each with a gradient of its own,
-so that threads can share them. *Wide* nets, whose gradient is too large for that, take a batch in slabs: all blocks of a
-slab go forward and backward, then each weight's gradient is one sum over the slab.
+so that threads can share them. *Wide* nets, whose gradient is too large for that, take a batch in slabs, layer by layer:
+each weight's gradient is one sum over the slab, and threads share the weights (slabs.py).
 
 Parameters are one flat vector: all weights, layer after layer, each (fan_in, fan_out) in C order, then all biases. Arrays
 that the loops walk through in vectors are padded to `PAD` elements, with zeros.
@@ -15,7 +15,7 @@ that the loops walk through in vectors are padded to `PAD` elements, with zeros.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD = 16  # the widest vector, in elements
-# Samples in a block: as many as BLOCK_BYTES hold, measured where a block's partial sums weigh against its values; of a wide
-# net 64, enough to use a weight four times while it is in a register.
+# Samples in a block: as many as BLOCK_BYTES hold, measured where a block's partial sums weigh against its values. Those of
+# a wide net only share out what is done by samples.
 LARGEST_BLOCK = 256
 SMALLEST_BLOCK = 64
 BLOCK_BYTES = 80 * 1024
@@ -40,14 +40,19 @@ MOST_WEIGHTS_IN_PARTS = 32_768
 MOST_PARTS = 8
 BLOCKS_PER_PART = 4
 BLOCKS_PER_FOLD = 32
-# The update goes through the parameters in up to this many slices of at least 1,024.
+# Threads share layers of wide nets in groups of units, and layers with fewer units than two groups by inputs.
+GROUP = 64
+# Threads of a wide net gather a slab's inputs each for itself where they are no more than this.
+MOST_OWN_INPUTS = 1_000_000
+# The update of other nets goes through the parameters in up to this many slices of at least 1,024.
 MOST_SLICES = 16
 SLICE = 1024
 
 # Columns of Net.layers. The output layer's delta takes the place of its weighted sums; TURNED is where a delta lies samples
 # by units. WEIGHT_SUMS and BIAS_SUMS number the partial sums, a vector each: as the parameters themselves in a narrow net;
-# WEIGHT_SUMS is -1 where a layer has too many.
-FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA, WEIGHT_SUMS, BIAS_SUMS, TURNED = range(10)
+# WEIGHT_SUMS is -1 where a layer has too many weights. BY_UNITS says whether threads share a wide net's layer by units, not
+# by inputs, and SQUARES where the sums of its squared weights begin.
+FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA, WEIGHT_SUMS, BIAS_SUMS, TURNED, BY_UNITS, SQUARES = range(12)
 # Places in State.cursor: how many samples are done, in all epochs together; which round of the batch is next, how many
 # updates were made, where the current parameters lie, and at how many samples done the row order begins.
 DONE, ROUND, STEP, HERE, FIRST, CURSOR_SIZE = range(6)
@@ -74,9 +79,11 @@ class Net(NamedTuple):
     n_targets: int
     n_weights: int
     n_parameters: int
+    n_squares: int
     inputs: int
     targets: int
     scratch: int
+    own_inputs: int
     sums: int
 
 
@@ -169,41 +176,74 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
     parts, slab = (1, min(batch_size, LARGEST_SLAB)) if wide else parts_and_block(batch_size, block, narrow)
     block = min(block, slab)
     stride = slab if narrow else uneven(slab)
-    # What threads can divide among themselves: the blocks of a wide net's slab, the parts of a narrow net's batch.
-    shares = -(-slab // block) if wide else parts
+    # What threads can divide among themselves: a wide net's blocks, units and inputs, or the parts of a batch.
+    shares = max(-(-slab // block), *(-(-size // PAD) for size in sizes)) if wide else parts
     n_weights = sum(a * b for a, b in pairwise(sizes))
     n_parameters = padded(n_weights + sum(sizes[1:]))
-    weights, biases, sums = 0, n_weights, 0
+    slices = max(1, min(MOST_SLICES, n_parameters // SLICE))
+    weights, biases, sums, squares = 0, n_weights, 0, 0
     targets = sizes[0] * stride
     panel = targets + n_targets * stride
     delta = panel + sum(sizes[1:]) * stride
     turned = delta + sum(sizes[1:-1]) * stride
     layers: list[tuple[int, ...]] = []
     for (fan_in, fan_out), activation in zip(pairwise(sizes), [*activations, 0], strict=True):
-        in_lanes = narrow or fan_in * fan_out <= MOST_LANE_SUMS
+        in_lanes = narrow or (fan_in * fan_out <= MOST_LANE_SUMS and not wide)
         bias_sums = sums + (padded(fan_in * fan_out) if in_lanes else 0)
         is_last = len(layers) == len(sizes) - 2
+        by_units = wide and not is_last and fan_out >= 2 * GROUP
         layers.append((
             fan_in, fan_out, activation, weights, biases, panel, panel if is_last else delta,
-            (weights if narrow else sums) if in_lanes else -1, biases if narrow else bias_sums, turned
+            (weights if narrow else sums) if in_lanes else -1, biases if narrow else bias_sums, turned,
+            by_units, squares
         ))  # fmt: skip
         weights, biases = weights + fan_in * fan_out, biases + fan_out
         panel, delta = panel + fan_out * stride, delta + fan_out * stride
         sums = bias_sums + padded(fan_out)
         turned += 0 if in_lanes else stride * uneven(fan_out)
+        squares += PAD * (-(-fan_out // GROUP) if by_units else -(-fan_in // PAD))
     # Squares of a vector's width are turned whole: they read and write up to PAD rows past a panel's end.
     scratch = padded(turned + PAD * stride)
     sums = n_parameters if narrow else sums
-    slices = max(1, min(MOST_SLICES, n_parameters // SLICE))
+    # Squares of a vector's width write past this panel's end too.
+    own_inputs = padded((sizes[0] + PAD) * stride)
+    own_inputs = own_inputs if wide and own_inputs <= MOST_OWN_INPUTS else 0
     return Net(
         np.array(layers, np.int64), loss, narrow, wide, slab, stride, block, parts, shares, slices, sizes[0], n_targets,
-        n_weights, n_parameters, 0, targets, scratch, sums
+        n_weights, n_parameters, squares if wide else slices * PAD, 0, targets, scratch, own_inputs, sums
     )  # fmt: skip
 
 
 def shape_of(net: Net) -> NDArray[np.int64]:
     """All of a net but its layers, in an array."""
     return np.array(net[1:], np.int64)
+
+
+def in_groups(net: Net, params: NDArray[Any]) -> NDArray[Any]:
+    """Flat parameters with the weights of layers that are shared by units in the order the kernels take them in."""
+    return _reordered(net, params, lambda W, groups: np.concatenate([W[:, group].ravel() for group in groups]))
+
+
+def in_rows(net: Net, params: NDArray[Any]) -> NDArray[Any]:
+    """Undo :func:`in_groups`."""
+
+    def joined(W: NDArray[Any], groups: list[slice]) -> NDArray[Any]:
+        rows, flat = np.empty_like(W), W.reshape(-1)
+        for group in groups:
+            rows[:, group] = flat[len(W) * group.start : len(W) * group.stop].reshape(len(W), -1)
+        return rows.ravel()
+
+    return _reordered(net, params, joined)
+
+
+def _reordered(net: Net, params: NDArray[Any], reorder: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+    result = params.copy()
+    for row in net.layers[net.layers[:, BY_UNITS] > 0]:
+        fan_in, fan_out, start = (int(row[column]) for column in (FAN_IN, FAN_OUT, WEIGHTS))
+        groups = [slice(unit, min(unit + GROUP, fan_out)) for unit in range(0, fan_out, GROUP)]
+        W = params[start : start + fan_in * fan_out].reshape(fan_in, fan_out)
+        result[start : start + fan_in * fan_out] = reorder(W, groups)
+    return result
 
 
 def lay_out(rows: NDArray[Any], slab: int, stride: int) -> NDArray[Any]:
@@ -223,9 +263,9 @@ def new_state(net: Net, params: NDArray[Any], n_moments: int, threads: int) -> S
     """The state before the first epoch, from flat parameters without padding."""
     dtype = params.dtype
     twice = aligned(2 * net.n_parameters, dtype)
-    twice[: params.size] = twice[net.n_parameters : net.n_parameters + params.size] = params
+    twice[: params.size] = twice[net.n_parameters : net.n_parameters + params.size] = in_groups(net, params)
     # Written for the next step while threads may still read those of this one.
-    squares = np.zeros(2 * net.slices, dtype)
+    squares = aligned(2 * net.n_squares, dtype)
     squares[0] = np.square(params[: net.n_weights], dtype=np.float64).sum()
     return State(
         np.zeros(CURSOR_SIZE, np.int64),
@@ -235,5 +275,5 @@ def new_state(net: Net, params: NDArray[Any], n_moments: int, threads: int) -> S
         aligned(net.parts * net.n_parameters, dtype),
         aligned(net.parts * net.sums * PAD, dtype),
         aligned(max(1, n_moments * net.n_parameters), dtype),
-        aligned(net.scratch * (1 if net.wide else threads), dtype),
+        aligned(net.scratch + net.own_inputs * threads if net.wide else net.scratch * threads, dtype),
     )

@@ -32,6 +32,7 @@ from fastmlp.kernels.vectors import (
     load_at,
     load_first_at,
     number,
+    prefetch_at,
     splat,
     store,
     store_at,
@@ -47,6 +48,8 @@ FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
 PRODUCT_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (4, 1)]
 INNER_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (2, 1)]
 SHAPES_APART = 8
+# How many rows of the left factor ahead its values are asked for: a cache line of float32 where they lie side by side.
+ROWS_AHEAD = 16
 # 64 rows of four vectors are 16 KB, half of a first cache.
 DEPTH_AT_ONCE = 128
 
@@ -178,9 +181,15 @@ def product_tile(
                 tile.start(lambda row, column: scalar(at(builder, s0, (1, row))))
             with begins(FROM_OUTPUT):
                 tile.start(held)
+
+            def factor(row: int, p: ir.Value) -> ir.Value:
+                if row == 0:
+                    prefetch_at(builder, left_data, at(builder, l0, (l_row, ROWS_AHEAD), (l_depth, p)))
+                return scalar(at(builder, l0, (l_row, row), (l_depth, p)))
+
             tile.add_products(
                 n,
-                lambda row, p: scalar(at(builder, l0, (l_row, row), (l_depth, p))),
+                factor,
                 lambda column, p: load_at(builder, kind, right_data, at(builder, r0, (column, kind.count), (r_depth, p))),
             )
             tile.finish(write)
@@ -271,13 +280,13 @@ def forward_dense(net, layer, params, here, x, x0, scratch, out0, vectors):
 
 
 @kernel
-def backward_input(net, layer, params, here, scratch, delta0, upstream, vectors):
-    """upstream = W @ delta, a panel of ``fan_in`` rows."""
-    fan_in, fan_out, step = net.layers[layer, FAN_IN], net.layers[layer, FAN_OUT], net.stride
-    w0 = here + net.layers[layer, WEIGHTS]
+def backward_input(net, layer, params, here, scratch, delta0, upstream, vectors, lo, hi):
+    """upstream = W @ delta, the rows `lo` to `hi` of a panel of ``fan_in`` rows."""
+    fan_out, step = net.layers[layer, FAN_OUT], net.stride
+    w0, to = here + net.layers[layer, WEIGHTS] + lo * fan_out, upstream + lo * step
     one, begin = np.int64(1), np.int64(FROM_ZERO)
     product(
-        params, w0, fan_out, one, scratch, delta0, step, scratch, upstream, step, fan_in, vectors, fan_out, begin, w0,
+        params, w0, fan_out, one, scratch, delta0, step, scratch, to, step, hi - lo, vectors, fan_out, begin, w0,
         lanes(scratch)
     )  # fmt: skip
 
@@ -294,14 +303,13 @@ def backward_sums(net, layer, x, x0, scratch, delta0, sums, s0, vectors):
 
 
 @kernel
-def backward_weights(net, layer, x, x0, scratch, t0, gradient, g0, begin, lo, hi, samples):
-    """gradient = x @ delta.T over some samples, from the delta turned to `t0`, for inputs `lo` to `hi`."""
+def backward_weights(net, layer, x, x0, scratch, t0, gradient, g0, begin, samples, lo, hi):
+    """gradient = x @ delta.T over some samples, from the delta turned to `t0`, for the inputs `lo` to `hi`."""
     fan_out, width = net.layers[layer, FAN_OUT], lanes(gradient)
-    vectors = (fan_out + width - 1) // width
-    row = turned_row(fan_out)
-    to, last = g0 + net.layers[layer, WEIGHTS] + lo * fan_out, (fan_out - 1) % width + 1
+    vectors, last = (fan_out + width - 1) // width, (fan_out - 1) % width + 1
+    left, to = x0 + lo * net.stride, g0 + net.layers[layer, WEIGHTS] + lo * fan_out
     product(
-        x, x0 + lo * net.stride, net.stride, np.int64(1), scratch, t0, row, gradient, to, fan_out, hi - lo, vectors,
+        x, left, net.stride, np.int64(1), scratch, t0, turned_row(fan_out), gradient, to, fan_out, hi - lo, vectors,
         samples, begin, x0, last
     )  # fmt: skip
 
@@ -338,16 +346,15 @@ def turned_row(units):
 
 
 @routine
-def turn(panel, delta0, to, step, units, vectors):
-    """Copy a panel to `to`, samples by units.
+def turn(net, layer, panel, delta0, to, lo, hi, vectors):
+    """Copy the units `lo` to `hi` of a layer's delta to `to`, samples by units.
 
     What stands past the last unit is of no meaning: nobody stores what becomes of it.
     """
-    width = lanes(panel)
-    stride = turned_row(units)
-    for unit in range(0, units, width):
+    width, step, row = lanes(panel), net.stride, turned_row(net.layers[layer, FAN_OUT])
+    for unit in range(lo, hi, width):
         for v in range(vectors):
-            transpose(panel, delta0 + unit * step + v * width, step, panel, to + v * width * stride + unit, stride)
+            transpose(panel, delta0 + unit * step + v * width, step, panel, to + v * width * row + unit, row)
 
 
 @routine

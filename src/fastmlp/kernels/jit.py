@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import llvmlite
@@ -30,6 +31,8 @@ FASTMATH = ("nsz", "arcp", "contract")
 LANES_VARIABLE = "FASTMLP_LANES"
 KEEP_STAMPS_SECONDS = 30 * 24 * 3600
 DIGEST_BYTES = 32
+# Passes of Numba's for closures, overloads put into callers and expressions of whole arrays.
+LEFT_OUT = ("InlineClosureLikes", "InlineInlinables", "InlineOverloads", "NopythonRewrites")
 
 
 def cache_folder() -> Path:
@@ -177,14 +180,17 @@ class EntryLibrary(codegen.JITCodeLibrary):
 
 
 def compiler_into(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compiler]:
-    """Numba's compiler, writing into a library of the given kind."""
+    """Numba's compiler, writing into a library of the given kind and leaving out what kernels have no use for."""
 
     class CompilerInto(compiler.Compiler):
         def define_pipelines(self) -> Any:
             if self.state.library is None:
                 self.state.library = library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
                 self.state.library.enable_object_caching()
-            return super().define_pipelines()
+            pipelines = super().define_pipelines()
+            for pipeline in pipelines:
+                pipeline.passes[:] = [step for step in pipeline.passes if step[0].__name__ not in LEFT_OUT]
+            return pipelines
 
     return CompilerInto
 
@@ -211,6 +217,16 @@ def kernel(function: Callable[..., Any]) -> Any:
 def routine(function: Callable[..., Any]) -> Any:
     """A part of a kernel that is called, from however many places, and compiled once."""
     return _part(function, forceinline=False)
+
+
+def with_parts(function: Callable[..., Any], name: str, **parts: Any) -> Callable[..., Any]:
+    """The function under another name, with some of the names it uses standing for these parts.
+
+    An argument would not do: Numba's cache cannot tell one jitted function from another.
+    """
+    copy = FunctionType(function.__code__, {**function.__globals__, **parts}, name)
+    copy.__qualname__, copy.__doc__ = name, function.__doc__
+    return copy
 
 
 def entry(function: Callable[..., Any]) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels.elementary import expm1
 from fastmlp.kernels.jit import kernel, routine
-from fastmlp.kernels.vectors import fill, first, fma, lanes, load, number, select, sqrt, store, total
+from fastmlp.kernels.vectors import fill, first, fma, lanes, load, number, select, sqrt, store, store_first
 from fastmlp.options import Hyperparameters, Solver
 
 
@@ -46,71 +46,88 @@ def settings_array(chosen: Hyperparameters, dtype: Any) -> NDArray[Any]:
 
 
 @kernel
-def update(solver, settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi):
-    """Step from the parameters at `here` to those at `there`; return the sum of their squared weights.
+def update(net, state, solver, settings, rate, l2, scale, step, here, lo, hi, place):
+    """Step from the parameters at `here` to those at the other place, for those from `lo` to `hi`.
 
-    `scale` turns the summed gradient into a mean, `step` counts the updates from 1, and of the `size` parameters those from
-    `lo` to `hi` are updated.
+    `scale` turns the summed gradient into a mean, and `step` counts the updates from 1. The sums of squared weights go to
+    `place`, lane by lane; nowhere where that is negative or there is no penalty to need them.
     """
     if solver == Solver.ADAM:
-        return adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi)
-    return sgd(settings, rate, l2, scale, params, here, there, gradient, moments, n_weights, lo, hi)
+        squares = adam(net, state, settings, rate, l2, scale, step, here, lo, hi)
+    else:
+        squares = sgd(net, state, settings, rate, l2, scale, here, lo, hi)
+    if place >= 0:
+        store(state.squares, place, squares)
 
 
 @routine
-def sgd(settings, rate, l2, scale, params, here, there, gradient, velocity, n_weights, lo, hi):
+def sgd(net, state, settings, rate, l2, scale, here, lo, hi):
     """v = momentum v - rate g; w = w + v, or with Nesterov's look ahead w = w + momentum v - rate g."""
-    width, zero = lanes(params), fill(params, number(params, 0))
-    scales, decays, rates = fill(params, scale), fill(params, l2), zero - fill(params, rate)
+    params, velocity, width = state.params, state.moments, lanes(state.params)
+    there, zero = net.n_parameters - here, fill(params, number(params, 0))
+    rates = zero - fill(params, rate)
     momentum, nesterov = settings[Setting.MOMENTUM], settings[Setting.NESTEROV] > 0
-    momenta = fill(params, momentum)
-    squares = zero
+    momenta, squares = fill(params, momentum), zero
     for i in range(lo, hi, width):
-        is_weight = first(params, n_weights - i)
         w = load(params, here + i)
-        g = fma(select(is_weight, decays, zero), w, load(gradient, i) * scales)
+        g = gradient_at(net, state, l2, scale, w, i)
         if momentum > 0:
             v = fma(momenta, load(velocity, i), rates * g)
-            store(velocity, i, v)
+            put(velocity, i, v, hi - i)
             w = w + (fma(momenta, v, rates * g) if nesterov else v)
         else:
             w = fma(rates, g, w)
-        store(params, there + i, w)
-        squares = squares_with(squares, is_weight, w, zero)
-    return total(squares)
+        put(params, there + i, w, hi - i)
+        squares = squares_with(net, squares, params, w, i, hi)
+    return squares
 
 
 @routine
-def adam(settings, rate, l2, scale, step, params, here, there, gradient, moments, n_weights, size, lo, hi):
+def adam(net, state, settings, rate, l2, scale, step, here, lo, hi):
     """Kingma and Ba (2015), algorithm 1. Their epsilon stands beside the corrected second moment, scikit-learn's before."""
-    width, zero = lanes(params), fill(params, number(params, 0))
-    scales, decays = fill(params, scale), fill(params, l2)
+    params, moments, width = state.params, state.moments, lanes(state.params)
+    there, zero, size = net.n_parameters - here, fill(params, number(params, 0)), net.n_parameters
     beta_1, rest_1 = fill(params, settings[Setting.BETA_1]), fill(params, settings[Setting.ONE_MINUS_BETA_1])
     beta_2, rest_2 = fill(params, settings[Setting.BETA_2]), fill(params, settings[Setting.ONE_MINUS_BETA_2])
     steps = fill(params, number(params, step))
     correction_1 = zero - expm1(steps * fill(params, settings[Setting.LOG_BETA_1]))
     root_2 = sqrt(zero - expm1(steps * fill(params, settings[Setting.LOG_BETA_2])))
     rates = (zero - fill(params, rate)) * root_2 / correction_1
-    epsilon = fill(params, settings[Setting.EPSILON])
+    epsilon, squares = fill(params, settings[Setting.EPSILON]), zero
     if settings[Setting.EPSILON_INSIDE] == 0:
         epsilon = epsilon * root_2
-    squares = zero
     for i in range(lo, hi, width):
-        is_weight = first(params, n_weights - i)
         w = load(params, here + i)
-        g = fma(select(is_weight, decays, zero), w, load(gradient, i) * scales)
+        g = gradient_at(net, state, l2, scale, w, i)
         m = fma(beta_1, load(moments, i), rest_1 * g)
         v = fma(beta_2, load(moments, size + i), rest_2 * (g * g))
-        store(moments, i, m)
-        store(moments, size + i, v)
+        put(moments, i, m, hi - i)
+        put(moments, size + i, v, hi - i)
         w = fma(rates, m / (sqrt(v) + epsilon), w)
-        store(params, there + i, w)
-        squares = squares_with(squares, is_weight, w, zero)
-    return total(squares)
+        put(params, there + i, w, hi - i)
+        squares = squares_with(net, squares, params, w, i, hi)
+    return squares
 
 
 @kernel
-def squares_with(squares, is_weight, w, zero):
+def gradient_at(net, state, l2, scale, w, i):
+    """The gradient of the mean loss and of the penalty, of which biases are free."""
+    zero, decays = fill(state.params, number(state.params, 0)), fill(state.params, l2)
+    decays = select(first(state.params, net.n_weights - i), decays, zero)
+    return fma(decays, w, load(state.gradient, i) * fill(state.params, scale))
+
+
+@kernel
+def put(array, i, value, count):
+    """Write the first `count` lanes."""
+    if count >= lanes(array):
+        store(array, i, value)
+    else:
+        store_first(array, i, value, count)
+
+
+@kernel
+def squares_with(net, squares, params, w, i, hi):
     """Add a vector's squared weights."""
-    weights = select(is_weight, w, zero)
+    weights = select(first(params, min(net.n_weights, hi) - i), w, fill(params, number(params, 0)))
     return fma(weights, weights, squares)

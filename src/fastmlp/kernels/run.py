@@ -21,12 +21,13 @@ from fastmlp.kernels.blocks import (
     Net,
     aligned,
     block_size,
+    in_rows,
     lay_out,
     new_state,
     plan,
     shape_of,
 )
-from fastmlp.kernels.epochs import predict, run_epochs
+from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.optimizers import settings_array
 from fastmlp.kernels.threads import STOP, SYNC_SIZE
 from fastmlp.options import Activation, Loss, Problem, Solver, Status
@@ -91,7 +92,7 @@ class Run:
         arguments = (
             self._net, self._data, self._state, int(self._problem.solver), self._settings, rates, losses, until, budget
         )  # fmt: skip
-        return Status(together(run_epochs, arguments, self.threads))
+        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, self.threads))
 
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""
@@ -113,7 +114,7 @@ class Run:
         return self._parameters_at(self._net.n_parameters - int(self._state.cursor[HERE]))
 
     def _parameters_at(self, start: int) -> NDArray[Any]:
-        return self._state.params[start : start + self._n_parameters].copy()
+        return in_rows(self._net, self._state.params[start : start + self._n_parameters])
 
 
 class Predictor:

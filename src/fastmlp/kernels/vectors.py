@@ -121,6 +121,14 @@ def store_at(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, index: ir.V
     builder.store(value, place, align=4 if is_float32(value.type) else 8)
 
 
+def prefetch_at(builder: ir.IRBuilder, data: ir.Value, index: ir.Value) -> None:
+    """Ask for the cache line of element `index`, which may lie outside of the array."""
+    place = builder.gep(data, [index])
+    arguments = [place, *(ir.Constant(I32, number) for number in (0, 3, 1))]  # to read, to stay, data
+    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0"), arguments)
+
+
 def load_first_at(builder: ir.IRBuilder, vector: ir.VectorType, data: ir.Value, index: ir.Value, mask: ir.Value) -> Any:
     """The lanes that begin at element `index` where the mask holds, else 0; the others are not touched."""
     place = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
@@ -262,12 +270,13 @@ def transpose(typingctx: Any, source: Any, s0: Any, s_step: Any, out: Any, o0: A
 
 @intrinsic
 def transpose_rows(
-    typingctx: Any, rows: Any, base: Any, width: Any, order: Any, start: Any, last: Any, k: Any, out: Any, o0: Any,
+    typingctx: Any, rows: Any, base: Any, width: Any, order: Any, start: Any, last: Any, squares: Any, out: Any, o0: Any,
     o_step: Any
 ) -> Any:  # fmt: skip
-    """Turn a square of the rows ``base + order[start], base + order[start + 1], ...``, from column `k` on.
+    """Turn the rows ``base + order[start], base + order[start + 1], ...``, a vector of them, square after square.
 
-    Past place `last` of the order its row is repeated; past column `width` zeros are read.
+    Past place `last` of the order its row is repeated; past column `width` zeros are read. Along the rows, so that the
+    memory sees a few streams that go on.
     """
     vector = VectorType(out.dtype)
 
@@ -276,18 +285,22 @@ def transpose_rows(
         data, numbers, to_data = (
             data_of(context, builder, array, args[place]) for place, array in ((0, rows), (3, order), (7, out))
         )
-        (base_, width_), (start_, last_, k_), (to, step) = args[1:3], args[4:7], args[8:]
-        mask = first_lanes(builder, kind.count, builder.sub(width_, k_))
-        values = []
+        (base_, width_), (start_, last_, n_squares), (o0_, step) = args[1:3], args[4:7], args[8:]
+        size = ir.Constant(width_.type, kind.count)
+        first_elements = []
         for j in range(kind.count):
             place = builder.add(start_, ir.Constant(start_.type, j))
             place = builder.select(builder.icmp_signed("<", place, last_), place, last_)
             row = builder.sext(builder.load(builder.gep(numbers, [place])), width_.type)
-            first_element = builder.add(builder.mul(builder.add(base_, row), width_), k_)
-            values.append(load_first_at(builder, kind, data, first_element, mask))
-        for column in transposed(builder, values):
-            store_at(builder, column, to_data, to)
-            to = builder.add(to, step)
+            first_elements.append(builder.mul(builder.add(base_, row), width_))
+        with cgutils.for_range(builder, n_squares) as loop:
+            k = builder.mul(loop.index, size)
+            mask = first_lanes(builder, kind.count, builder.sub(width_, k))
+            values = [load_first_at(builder, kind, data, builder.add(first, k), mask) for first in first_elements]
+            to = builder.add(o0_, builder.mul(k, step))
+            for column in transposed(builder, values):
+                store_at(builder, column, to_data, to)
+                to = builder.add(to, step)
         return context.get_dummy_value()
 
     integers = types.int64

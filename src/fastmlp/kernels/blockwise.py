@@ -1,0 +1,155 @@
+"""A batch block by block: forward through all layers and back in one visit, adding to the gradient of the block's part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.kernels.activations import activate, activate_backward
+from fastmlp.kernels.blocks import (
+    ACTIVATION,
+    BLOCKS_PER_FOLD,
+    DELTA,
+    FAN_IN,
+    FAN_OUT,
+    LOSSES,
+    PAD,
+    PANEL,
+    TURNED,
+    WEIGHT_SUMS,
+)
+from fastmlp.kernels.dense import (
+    FROM_OUTPUT,
+    FROM_ZERO,
+    backward_input,
+    backward_sums,
+    backward_weights,
+    fold,
+    fold_layer,
+    forward_dense,
+    turn,
+)
+from fastmlp.kernels.jit import kernel, routine
+from fastmlp.kernels.losses import loss_backward
+from fastmlp.kernels.optimizers import update
+from fastmlp.kernels.shares import add, cut, gather, parts_of, reset, size_of
+from fastmlp.kernels.threads import meet
+from fastmlp.kernels.vectors import fill, lanes, load, number, store
+
+
+@kernel
+def forward(net, params, here, x, x0, scratch, vectors):
+    """Fill the panels of all layers; the last one keeps its weighted sums."""
+    source, s0 = x, x0
+    last = net.layers.shape[0] - 1
+    for layer in range(last + 1):
+        panel, units = net.layers[layer, PANEL], net.layers[layer, FAN_OUT]
+        forward_dense(net, layer, params, here, source, s0, scratch, panel, vectors)
+        if layer < last:
+            activate(net.layers[layer, ACTIVATION], scratch, panel, net.stride, units, vectors)
+        source, s0 = scratch, panel
+
+
+@kernel
+def backward(net, state, here, x, x0, c0, share, begin, count, vectors):
+    """From the delta of the output layer to those of all layers, and to the gradient of the share."""
+    params, scratch, first = state.params, state.scratch, np.int64(0)
+    s0, g0 = net.sums * lanes(scratch) * share, net.n_parameters * share
+    for layer in range(net.layers.shape[0] - 1, -1, -1):
+        delta, units = net.layers[layer, DELTA] + c0, net.layers[layer, FAN_OUT]
+        left, l0, fan_in = x, x0, net.layers[layer, FAN_IN]
+        if layer > 0:
+            left, l0 = scratch, net.layers[layer - 1, PANEL] + c0
+        backward_sums(net, layer, left, l0, scratch, delta, state.sums, s0, vectors)
+        if net.layers[layer, WEIGHT_SUMS] < 0:
+            to = net.layers[layer, TURNED] + c0
+            turn(net, layer, scratch, delta, to, first, units, vectors)
+            backward_weights(net, layer, left, l0, scratch, to, state.gradient, g0, begin, count, first, fan_in)
+        if layer > 0:
+            below = net.layers[layer - 1, DELTA] + c0
+            backward_input(net, layer, params, here, scratch, delta, below, vectors, first, fan_in)
+            activate_backward(net.layers[layer - 1, ACTIVATION], scratch, l0, below, net.stride, fan_in, vectors)
+
+
+@kernel
+def visit(net, data, state, here, rows, count, block, c0, share, begin):
+    """Take a block forward and backward and add its loss and its gradient to those of its share.
+
+    `rows` is where its rows stand in the order, `c0` the place of the thread's scratch; `begin` says whether the block is
+    the first of its share.
+    """
+    scratch = state.scratch
+    vectors = (count + lanes(scratch) - 1) // lanes(scratch)
+    x, x0, y, y0 = scratch, net.inputs + c0, scratch, net.targets + c0
+    if data.laid_out:
+        x, x0 = data.X, block * net.n_features * net.stride
+        y, y0 = data.y, block * net.n_targets * net.stride
+    else:
+        gather(data.X, 0, net.n_features, data.order, rows, count, x, x0, net.stride)
+        gather(data.y, 0, net.n_targets, data.order, rows, count, y, y0, net.stride)
+    source, s0 = x, x0
+    last = net.layers.shape[0] - 1
+    for layer in range(last + 1):
+        panel, units = net.layers[layer, PANEL] + c0, net.layers[layer, FAN_OUT]
+        forward_dense(net, layer, state.params, here, source, s0, scratch, panel, vectors)
+        if layer < last:
+            activate(net.layers[layer, ACTIVATION], scratch, panel, net.stride, units, vectors)
+        source, s0 = scratch, panel
+    loss = loss_backward(net.loss, scratch, s0, net.stride, net.layers[last, FAN_OUT], y, y0, count)
+    add(state.running, LOSSES + PAD * share, loss)
+    backward(net, state, here, x, x0, c0, share, begin, count, vectors)
+
+
+@kernel
+def gradients(net, data, state, here, rows, size, round_, rank, threads, sync, goal):
+    """One thread's share of a round: up to `BLOCKS_PER_FOLD` blocks of each of its parts, with their gradients.
+
+    `rows` is where the batch's rows stand in the order. Returns how many rounds the batch has, how many blocks this one
+    had, and at which count of the barrier all threads will have met again.
+    """
+    n_blocks = parts_of(size, net.block)
+    for share in range(cut(net.parts, rank, threads), cut(net.parts, rank + 1, threads)):
+        if round_ == 0:
+            reset(state.running, LOSSES + PAD * share)
+        how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
+        begin = cut(n_blocks, share, net.parts) + round_ * BLOCKS_PER_FOLD
+        end = min(begin + BLOCKS_PER_FOLD, cut(n_blocks, share + 1, net.parts))
+        for block in range(begin, end):
+            lo, hi = block * net.block, min(size, (block + 1) * net.block)
+            visit(net, data, state, here, rows + lo, hi - lo, block, net.scratch * rank, share, how)
+            how = FROM_OUTPUT
+        if round_ == 0 or begin < end:
+            fold_part(net, state, share, round_ == 0, begin < end)
+    per_part = parts_of(n_blocks, net.parts)
+    rounds = parts_of(per_part, BLOCKS_PER_FOLD)
+    # All gradients must be there before the update.
+    if round_ + 1 == rounds:
+        goal = meet(sync, threads, goal)
+    return rounds, min(per_part, BLOCKS_PER_FOLD) * net.parts, goal
+
+
+@routine
+def fold_part(net, state, share, first, any_blocks):
+    """Fold a part's sums into its gradient; `first` begins it, with zeros where the part had no blocks."""
+    s0, g0 = net.sums * lanes(state.sums) * share, net.n_parameters * share
+    how = FROM_ZERO if first else FROM_OUTPUT
+    if net.narrow:
+        fold(state.sums, s0, state.gradient, g0, size_of(net), how)
+    elif any_blocks:
+        for layer in range(net.layers.shape[0]):
+            fold_layer(net, layer, state.sums, s0, state.gradient, g0, how)
+    else:
+        zero = fill(state.gradient, number(state.gradient, 0))
+        for i in range(g0, g0 + net.n_parameters, lanes(state.gradient)):
+            store(state.gradient, i, zero)
+
+
+@kernel
+def update_share(net, state, solver, settings, rate, l2, scale, step, here, q0, rank, threads):
+    """Update a thread's slices of the parameters, after adding up the parts' gradients; their squares go to `q0`."""
+    gradient, n_vectors = state.gradient, net.n_parameters // PAD
+    for part in range(cut(net.slices, rank, threads), cut(net.slices, rank + 1, threads)):
+        lo, hi = cut(n_vectors, part, net.slices) * PAD, cut(n_vectors, part + 1, net.slices) * PAD
+        for other in range(net.n_parameters, net.n_parameters * net.parts, net.n_parameters):
+            for i in range(lo, hi, lanes(gradient)):
+                store(gradient, i, load(gradient, i) + load(gradient, other + i))
+        update(net, state, solver, settings, rate, l2, scale, step, here, lo, hi, q0 + part * PAD)
