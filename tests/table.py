@@ -104,7 +104,22 @@ def _others():
         yield Case((2, 4, 200, 180, 2, 5), (TANH, RELU, LOGISTIC, TANH), n_samples=700, batch_size=batch_size)
 
 
-CASES = list(dict.fromkeys([*_shapes(), *_batches(), *_solvers(), *_others()]))
+WIDTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 100, 1000)
+SIZES = (1, 5, 63, 64, 65, 200, 1000)
+
+
+def _ragged():
+    """Every width as that of the inputs and of a hidden layer beside others, with every batch size in turn."""
+    for place, width in enumerate(WIDTHS):
+        for turn, other in enumerate(WIDTHS):
+            if width * other <= 33_000:
+                batch_size = SIZES[(place + 2 * turn) % len(SIZES)]
+                yield Case((width, other, 3), (TANH,), n_samples=batch_size, batch_size=batch_size)
+                sizes, loss = (5, other, width, 2), Loss.SQUARED_ERROR
+                yield Case(sizes, (RELU, TANH), loss, "nesterov", n_samples=batch_size, batch_size=batch_size)
+
+
+CASES = list(dict.fromkeys([*_shapes(), *_ragged(), *_batches(), *_solvers(), *_others()]))
 
 
 class Start(NamedTuple):
@@ -119,8 +134,8 @@ class Start(NamedTuple):
 def start(case, dtype=np.float64, epochs=1, seed=4):
     """Start weights, data and row orders. In both dtypes they are numbers that float32 holds.
 
-    The seed is one with which no small array of a gradient is a sum that cancels by chance: such an array has no digits left
-    to compare in float32.
+    The seed is one with which no small array of a gradient is a sum that cancels by chance: such an array has no digits
+    left to compare in float32.
     """
     random = np.random.default_rng(seed)
     n_biases = sum(case.sizes[1:])

@@ -81,23 +81,32 @@ def test_exp(dtype):
     with np.errstate(over="ignore", under="ignore"):
         exact = np.exp(x.astype(np.longdouble))
     error = ulps(evaluate(EXP, x), exact)
-    assert error.max() <= 2, x[error.argmax()]
+    assert error.max() <= 1.1, x[error.argmax()]
 
 
 def test_log(dtype):
     x = np.concatenate([np.abs(all_sizes(dtype)), between(0.5, 2, dtype), between(1e-9, 100, dtype)])
     x = x[x > 0]
     error = ulps(evaluate(LOG, x), np.log(x.astype(np.longdouble)))
-    assert error.max() <= 2, x[error.argmax()]
+    assert error.max() <= 1, x[error.argmax()]
 
 
 def test_tanh(dtype):
     x = np.concatenate([all_sizes(dtype), between(-25, 25, dtype), between(-1, 1, dtype), between(-1e-3, 1e-3, dtype)])
     values = evaluate(TANH, x)
     error = ulps(values, np.tanh(x.astype(np.longdouble)))
-    assert error.max() <= 4, x[error.argmax()]
+    assert error.max() <= 2.6, x[error.argmax()]
     assert np.abs(values).max() <= 1
     np.testing.assert_array_equal(evaluate(TANH, -x), -values)
+
+
+def test_tanh_never_falls_by_more_than_its_rounding(dtype):
+    """Numbers side by side may be rounded apart by two units in the last place, and no further."""
+    x = np.sort(np.abs(between(0, 25, dtype, 400_000)))
+    values = evaluate(TANH, x)
+    assert (np.diff(values) >= -2 * np.spacing(values[1:])).all()
+    beyond = np.array([20, 100, np.finfo(dtype).max], dtype)
+    np.testing.assert_array_equal(evaluate(TANH, beyond), 1)
 
 
 def test_logistic(dtype):
@@ -109,7 +118,7 @@ def test_logistic(dtype):
     # Below the normal numbers exp(-x) overflows and the result is 0.
     normal = exact >= tiny
     error = ulps(values[normal], exact[normal])
-    assert error.max() <= 4, x[normal][error.argmax()]
+    assert error.max() <= 2.6, x[normal][error.argmax()]
     assert ((values[~normal] >= 0) & (values[~normal] <= tiny)).all()
 
 

@@ -18,6 +18,10 @@ SHAPES = [
     ((4, 32, 16, 4), 5_000, 3_000),
     ((30, 64, 64, 2), 700, 256),
     ((64, 100, 10), 1_300, None),
+    # Wide: layers shared by units and by inputs, and slabs of a batch, of one layout and gathered.
+    ((50, 700, 3), 333, 200),
+    ((100, 200, 70, 150, 5), 1_100, None),
+    ((100, 200, 70, 150, 5), 1_100, 600),
     ((20, 600, 3), 333, 200),
     ((33, 5, 40, 4), 130, 65),
     ((2, 3, 2), 1, None),
@@ -34,6 +38,17 @@ def fitted(sizes, n_samples, batch_size, dtype, threads, epochs=3):
     return net.params.tobytes() + net.loss_curve.tobytes()
 
 
+REFITS = 10
+
+
+@pytest.mark.parametrize(("sizes", "n_samples", "batch_size"), [SHAPES[2], SHAPES[4]])
+def test_bits_are_the_same_in_every_refit(sizes, n_samples, batch_size):
+    alone = fitted(sizes, n_samples, batch_size, np.float32, 1)
+    for threads in (1, 2, 3, 4, 7):
+        for _ in range(REFITS):
+            assert fitted(sizes, n_samples, batch_size, np.float32, threads) == alone
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("sizes", "n_samples", "batch_size"), SHAPES)
 def test_bits_do_not_depend_on_the_number_of_threads(sizes, n_samples, batch_size, dtype):
@@ -44,9 +59,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(sizes, n_samples, batch_siz
 
 
 def test_runs_side_by_side_neither_hang_nor_mix():
-    """Sixteen threads at once, more than there are cores."""
-    shapes = SHAPES[:4] * 6
-    wanted = [fitted(*shape, np.float32, 1) for shape in SHAPES[:4]] * 6
+    """Sixteen threads at once, more than there are cores, in 200 runs."""
+    shapes = SHAPES[:5] * 40
+    wanted = [fitted(*shape, np.float32, 1) for shape in SHAPES[:5]] * 40
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda shape: fitted(*shape, np.float32, 2), shapes))
     assert found == wanted
