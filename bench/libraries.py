@@ -162,7 +162,11 @@ def prepare_torch(problem: Problem, X: Array, y: Array, threads: int, compiled: 
         return torch.nn.functional.cross_entropy(net(inputs), targets)
 
     if compiled:
-        objective = torch.compile(objective)
+        # It compiles anew for another number of threads, and gives up after eight times.
+        torch._dynamo.config.recompile_limit = 64
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of deprecations inside PyTorch
+            objective = torch.compile(objective)
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[problem.solver]
 
     def train(passes: int = problem.passes) -> Losses:
@@ -183,7 +187,9 @@ def prepare_torch(problem: Problem, X: Array, y: Array, threads: int, compiled: 
             losses.append(of_pass)
         return [float(torch.stack(of_pass).mean()) for of_pass in losses]
 
-    train(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(2)
     return train
 
 
@@ -255,7 +261,7 @@ LIBRARIES = {
         Library("NumPy reference", "reference", "fastmlp", warmed_up(partial(train_fastmlp, engine="reference")), THREADS),
         Library("scikit-learn", None, "sklearn", warmed_up(train_sklearn), THREADS),
         Library("PyTorch", None, "torch", prepare_torch, THREADS),
-        Library("PyTorch, compiled", None, "torch", partial(prepare_torch, compiled=True), THREADS),
+        Library("PyTorch, compiled", None, "torch", partial(prepare_torch, compiled=True), (CORES,)),
         Library("JAX", None, "jax", prepare_jax, (CORES,)),
     )
 }

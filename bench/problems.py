@@ -77,6 +77,7 @@ class Problem:
 GENERAL = ("fastmlp", "NumPy reference", "scikit-learn")
 OF_ARTICLE = ("fastmlp", "NumPy as in the article", "NumPy reference", "scikit-learn")
 OF_STEPS = ("fastmlp", "scikit-learn", "PyTorch", "PyTorch, compiled", "JAX")
+OF_STEPS_IN_FLOAT64 = ("fastmlp", "scikit-learn", "JAX")
 
 ARTICLE = [
     Problem("article", (2, hidden, 2), 200, None, dtype, "sgd", 2.0, 0.01 / 200, 20_000, 1, OF_ARTICLE)
@@ -127,9 +128,9 @@ NETS_OF_STEPS = (
     ((4, 32, 16, 4), None, "adam", 10_000, 200, 4),
 )
 STEPS = [
-    Problem("steps", sizes, n, batch_size, dtype, solver, 1e-3, 0.0, passes, pace, OF_STEPS)
+    Problem("steps", sizes, n, batch_size, dtype, solver, 1e-3, 0.0, passes, pace, libraries)
     for sizes, batch_size, solver, n, passes, pace in NETS_OF_STEPS
-    for dtype in ("float32", "float64")
+    for dtype, libraries in (("float32", OF_STEPS), ("float64", OF_STEPS_IN_FLOAT64))
 ]
 
 

@@ -27,8 +27,13 @@ STYLES = {
     "NumPy reference": ("#E69F00", "s", "--"),
     "scikit-learn": ("#009E73", "^", "-."),
     "NumPy as in the article": ("#CC79A7", "D", ":"),
+    "PyTorch": ("#D55E00", "v", "--"),
+    "JAX": ("#56B4E9", "P", "-."),
 }
-MORE_STYLES = (("#D55E00", "v", "--"), ("#56B4E9", "P", "-."), ("#000000", "X", ":"))
+MORE_STYLES = (("#000000", "X", ":"), ("#F0E442", "h", "--"))
+# A difference of two start-ups below this is noise.
+LEAST_STARTUP = 0.005
+ONE_THREAD = f"{OURS}, 1 thread"
 
 
 class Cell(NamedTuple):
@@ -39,9 +44,13 @@ class Cell(NamedTuple):
     net: str
     batch: str
     dtype: str
+    solver: str
     n_samples: int
     library: str
     threads: int
+    steps: int  # of a pass, as are the two below
+    arithmetic: int
+    activations: int
     seconds: float  # a pass, median of the rounds
     loss: float
 
@@ -50,6 +59,7 @@ class Results(NamedTuple):
     machine: str
     problems: dict[str, dict[str, Cell]]  # by problem and library, in the file's order
     startup: dict[str, float]  # seconds of a whole process by case
+    limits: dict[tuple[str, str], float]  # seconds of one operation by kind and dtype
 
 
 class ReportError(Exception):
@@ -62,13 +72,17 @@ def load(path: Path) -> Results:
         content = json.loads(path.read_text(encoding="utf-8"))
         benchmarks = content["benchmarks"]
         problems: dict[str, dict[str, Cell]] = {}
-        startup = {}
+        startup, limits = {}, {}
         for benchmark in benchmarks:
             info, median = benchmark["extra_info"], benchmark["stats"]["median"]
-            if "case" in info:
+            if "limit" in info:
+                # What a core can do at most: the best round, not the median.
+                limits[info["limit"], info["dtype"]] = benchmark["stats"]["min"] / info["count"]
+            elif "case" in info:
                 startup[info["case"]] = median
             elif "library" in info:
-                keys = ("table", "problem", "net", "batch", "dtype", "n_samples", "library", "threads")
+                keys = ("table", "problem", "net", "batch", "dtype", "solver", "n_samples", "library", "threads")
+                keys += ("steps", "arithmetic", "activations")
                 cell = Cell(*(info[key] for key in keys), seconds=median, loss=info["loss"])
                 others = problems.setdefault(cell.problem, {})
                 if cell.library not in others or cell.seconds < others[cell.library].seconds:
@@ -84,7 +98,7 @@ def load(path: Path) -> Results:
         raise ReportError(
             f"{path} holds no benchmark of this suite; write it by `pytest bench --benchmark-json {path.name}`"
         )
-    return Results(machine, problems, startup)
+    return Results(machine, problems, startup, limits)
 
 
 def machine_line(content: dict[str, Any]) -> str:
@@ -140,11 +154,46 @@ def ratio_table(problems: Sequence[dict[str, Cell]]) -> str:
     return markdown(["net", "samples", "updates", "type", *libraries], rows, 4)
 
 
+def steps_table(problems: Sequence[dict[str, Cell]], limits: dict[tuple[str, str], float]) -> str:
+    """One row a problem: fastmlp's time of an update, its share of the limit, others' times as multiples of it."""
+    ours = (OURS, ONE_THREAD)
+    others = [name for name in libraries_of(problems) if not name.startswith(OURS)]
+    rows = []
+    for cells in problems:
+        first = next(iter(cells.values()))
+        base, alone = (cells.get(name) for name in ours)
+        row = [first.net, first.batch, first.solver, first.dtype]
+        row += [duration(cell.seconds / cell.steps) if cell else MISSING for cell in (base, alone)]
+        row.append(f"{100 * share_of_limit(alone, limits):.0f} %" if alone and limits else MISSING)
+        for name in others:
+            cell = cells.get(name)
+            row.append(times(cell.seconds / base.seconds) if cell and base else MISSING)
+        rows.append(row)
+    header = ["net", "updates", "solver", "type", OURS, "one thread", "of the limit", *others]
+    return markdown(header, rows, 4)
+
+
+def share_of_limit(cell: Cell, limits: dict[tuple[str, str], float]) -> float:
+    """The time that a core needs for the products and the values of tanh alone, as a share of that which was taken."""
+    least = cell.arithmetic * limits["arithmetic", cell.dtype] + cell.activations * limits["activations", cell.dtype]
+    return least / cell.seconds
+
+
+def limits_line(limits: dict[tuple[str, str], float]) -> str:
+    parts = []
+    for dtype in ("float32", "float64"):
+        rate = 1e-9 / limits["arithmetic", dtype]
+        own, numpy = (1e9 * limits[kind, dtype] for kind in ("activations", "NumPy's tanh"))
+        parts.append(f"{rate:.0f} GFLOP/s, {own:.2f} ns a value of tanh (NumPy's: {numpy:.2f}) in {dtype}")
+    return f"The limit of a core, measured in the same run: {'; '.join(parts)}."
+
+
 def startup_table(startup: dict[str, float]) -> str:
     rows = [(case, duration(seconds)) for case, seconds in startup.items()]
     if {IMPORT_NUMPY, IMPORT_FASTMLP} <= startup.keys():
-        beyond = max(0.0, startup[IMPORT_FASTMLP] - startup[IMPORT_NUMPY])
-        rows.insert(0, ("import fastmlp, beyond NumPy's own import", duration(beyond)))
+        beyond = startup[IMPORT_FASTMLP] - startup[IMPORT_NUMPY]
+        shown = duration(beyond) if beyond >= LEAST_STARTUP else f"< {duration(LEAST_STARTUP)}"
+        rows.insert(0, ("import fastmlp, beyond NumPy's own import", shown))
     return markdown(["whole process", "time"], rows, 1)
 
 
@@ -226,6 +275,15 @@ def compose(results: Results, charts: dict[str, Path], relative_to: Path) -> str
         )
     if "article" in tables:
         parts.append(ratio_table(tables["article"]))
+    if "steps" in tables:
+        parts.append(
+            "An update, from tiny nets to wide ones (tanh, cross-entropy, random data). fastmlp's time is with the number "
+            "of threads it chooses by itself; beside it that on one thread, and the share which the core's limit is of "
+            "that. The others' times are multiples of the first, on one thread or all cores, whichever is faster."
+        )
+        parts.append(steps_table(tables["steps"], results.limits))
+    if results.limits:
+        parts.append(limits_line(results.limits))
     if results.startup:
         parts.append(startup_table(results.startup))
     for dtype, path in charts.items():

@@ -53,6 +53,7 @@ class Cell:
             "n_samples": problem.n_samples,
             "batch": problem.batch,
             "dtype": problem.dtype,
+            "solver": problem.solver,
             "library": self.name,
             "engine": self.library.engine,
             "threads": self.threads,

@@ -29,9 +29,13 @@ def entry(table: str, library: str, threads: int, n_samples: int, median: float)
         "net": "2-3-2",
         "batch": "full batch",
         "dtype": "float64",
+        "solver": "sgd",
         "n_samples": n_samples,
         "library": library,
         "threads": threads,
+        "steps": 1,
+        "arithmetic": 4800 * n_samples // 200,
+        "activations": 3 * n_samples,
         "loss": 0.0713158,
     }
     return {"extra_info": info, "stats": {"median": median}}
@@ -55,7 +59,17 @@ def content(*benchmarks: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def limit(kind: str, dtype: str, seconds: float) -> dict[str, Any]:
+    return {"extra_info": {"limit": kind, "dtype": dtype, "count": 10}, "stats": {"median": 99.0, "min": 10 * seconds}}
+
+
 BENCHMARKS = (
+    entry("steps", "fastmlp", 0, 200, 0.5e-6),
+    entry("steps", "fastmlp, 1 thread", 1, 200, 1e-6),
+    entry("steps", "JAX", 2, 200, 8e-6),
+    *(limit("arithmetic", dtype, 1e-10) for dtype in ("float32", "float64")),
+    *(limit("activations", dtype, 2e-10) for dtype in ("float32", "float64")),
+    *(limit("NumPy's tanh", dtype, 5e-10) for dtype in ("float32", "float64")),
     entry("article", "fastmlp", 1, 200, 1.5e-6),
     entry("article", "NumPy reference", 1, 200, 75e-6),
     entry("article", "NumPy reference", 2, 200, 60e-6),
@@ -94,6 +108,9 @@ def test_tables(report: ModuleType, results: Path, tmp_path: Path, capsys: pytes
     assert ["2-3-2", "200", "full batch", "float64", "1.5 us (0.07132)", "30.0x (0.07132)", "6.67x (0.07132)"] in rows
     assert ["2-3-2", "10,000", "full batch", "float64", "50 us (0.07132)", "50.0x (0.07132)", "-"] in rows
     assert ["import fastmlp, beyond NumPy's own import", "25 ms"] in rows
+    # 4,800 operations at 0.1 ns and 600 values of tanh at 0.2 ns make 0.6 us.
+    assert ["2-3-2", "full batch", "sgd", "float64", "0.5 us", "1 us", "60 %", "16.0x"] in rows
+    assert "10 GFLOP/s, 0.20 ns a value of tanh (NumPy's: 0.50) in float32" in text
     assert ["first train, empty cache", "5.5 s"] in rows
 
 
