@@ -1,5 +1,7 @@
 """Threads inside one run: the same bits for any number of them, and no hang whatever happens."""
 
+import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread, active_count
 
@@ -80,6 +82,13 @@ def test_a_thread_that_cannot_be_started_costs_nothing_but_time(monkeypatch):
     monkeypatch.setattr(running.Thread, "start", fail_the_second_time)
     assert fitted(*SHAPES[0], np.float32, 3) == alone
     assert len(tries) >= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_trains_with_threads_too():
+    alone = fitted(*SHAPES[0], np.float32, 2)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(fitted, (*SHAPES[0], np.float32, 2)).get(60) == alone
 
 
 def test_an_interrupt_before_the_work_leaves_no_thread_waiting():

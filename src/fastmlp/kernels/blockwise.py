@@ -37,12 +37,12 @@ from fastmlp.kernels.vectors import fill, lanes, load, number, store
 
 
 @kernel
-def forward(net, params, here, x, x0, scratch, vectors):
-    """Fill the panels of all layers; the last one keeps its weighted sums."""
+def forward(net, params, here, x, x0, scratch, c0, vectors):
+    """Fill the panels of all layers, in the scratch at `c0`; the last one keeps its weighted sums."""
     source, s0 = x, x0
     last = net.layers.shape[0] - 1
     for layer in range(last + 1):
-        panel, units = net.layers[layer, PANEL], net.layers[layer, FAN_OUT]
+        panel, units = net.layers[layer, PANEL] + c0, net.layers[layer, FAN_OUT]
         forward_dense(net, layer, params, here, source, s0, scratch, panel, vectors)
         if layer < last:
             activate(net.layers[layer, ACTIVATION], scratch, panel, net.stride, units, vectors)
@@ -86,15 +86,10 @@ def visit(net, data, state, here, rows, count, block, c0, share, begin):
     else:
         gather(data.X, 0, net.n_features, data.order, rows, count, x, x0, net.stride)
         gather(data.y, 0, net.n_targets, data.order, rows, count, y, y0, net.stride)
-    source, s0 = x, x0
+    forward(net, state.params, here, x, x0, scratch, c0, vectors)
     last = net.layers.shape[0] - 1
-    for layer in range(last + 1):
-        panel, units = net.layers[layer, PANEL] + c0, net.layers[layer, FAN_OUT]
-        forward_dense(net, layer, state.params, here, source, s0, scratch, panel, vectors)
-        if layer < last:
-            activate(net.layers[layer, ACTIVATION], scratch, panel, net.stride, units, vectors)
-        source, s0 = scratch, panel
-    loss = loss_backward(net.loss, scratch, s0, net.stride, net.layers[last, FAN_OUT], y, y0, count)
+    panel, outputs = net.layers[last, PANEL] + c0, net.layers[last, FAN_OUT]
+    loss = loss_backward(net.loss, scratch, panel, net.stride, outputs, y, y0, count)
     add(state.running, LOSSES + PAD * share, loss)
     backward(net, state, here, x, x0, c0, share, begin, count, vectors)
 

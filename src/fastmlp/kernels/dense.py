@@ -18,7 +18,9 @@ from numba.extending import intrinsic
 
 from fastmlp.kernels.blocks import BIAS_SUMS, BIASES, FAN_IN, FAN_OUT, PAD, WEIGHT_SUMS, WEIGHTS
 from fastmlp.kernels.jit import kernel, routine
+from fastmlp.kernels.turning import transpose
 from fastmlp.kernels.vectors import (
+    FEATURES,
     FMA,
     VectorType,
     call,
@@ -39,18 +41,19 @@ from fastmlp.kernels.vectors import (
     store_first,
     store_first_at,
     totals,
-    transpose,
 )
 
 # What a tile's sums begin with: nothing, a scalar of the left factor for each row, or what the output holds.
 FROM_ZERO, FROM_SCALARS, FROM_OUTPUT = range(3)
+# Columns of the widest tile: with four rows, as many as leave registers for the factors, of which there are 32 or 16.
+COLUMNS = 4 if FEATURES.get("avx512f") or FEATURES.get("neon") else 3
 # The tiles there are, in rows x columns, and a number that tells them apart.
-PRODUCT_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (4, 1)]
+PRODUCT_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (COLUMNS, 1)]
 INNER_SHAPES = [(rows, columns) for rows in (4, 3, 2, 1) for columns in (2, 1)]
 SHAPES_APART = 8
 # How many rows of the left factor ahead its values are asked for: a cache line of float32 where they lie side by side.
 ROWS_AHEAD = 16
-# 64 rows of four vectors are 16 KB, half of a first cache.
+# 128 rows of four vectors are 32 KB, a first cache; 64 and 256 were slower by up to a twentieth.
 DEPTH_AT_ONCE = 128
 
 
@@ -138,7 +141,7 @@ def product_tile(
     typingctx: Any, rows: Any, columns: Any, left: Any, left0: Any, left_row: Any, left_depth: Any, right: Any,
     right0: Any, right_depth: Any, out: Any, out0: Any, out_row: Any, depth: Any, begin: Any, scalars: Any, count: Any
 ) -> Any:  # fmt: skip
-    """out[row] = begin + sum over p of left[row, p] * right[p], for up to 4 `rows` of 4 or 1 `columns` of vectors.
+    """out[row] = begin + sum over p of left[row, p] * right[p], for up to 4 `rows` of `COLUMNS` or 1 `columns` of vectors.
 
     Row and depth steps are in elements. Of a single column the first `count` lanes are read from and written to `out`.
     """
@@ -245,14 +248,14 @@ def inner_tile(
 
 @routine
 def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, vectors, depth, begin, s0, last):
-    """out = begin + left @ right in tiles of 4 rows x 4 vectors and what is left over, `last` lanes in the last vector.
+    """out = begin + left @ right in tiles of 4 rows x `COLUMNS` vectors and less, with `last` lanes in the last vector.
 
     The depth is cut into lengths whose right factor stays in the first cache; each goes on from what the last one stored.
     """
     width = lanes(out)
     column = 0
     while column < vectors:
-        columns = 4 if vectors - column > 4 or (vectors - column == 4 and last == width) else 1
+        columns = COLUMNS if vectors - column > COLUMNS or (vectors - column == COLUMNS and last == width) else 1
         count = last if column == vectors - 1 else width
         how = begin
         for p in range(0, depth, DEPTH_AT_ONCE):

@@ -146,7 +146,7 @@ def predict(layers, shape, params, X, order, scratch, out):
             for i in range(first, first + vectors * width, width):
                 x = load(scratch, i)
                 differences = differences + (x - x)
-        forward(net, params, 0, scratch, net.inputs, scratch, vectors)
+        forward(net, params, 0, scratch, net.inputs, scratch, 0, vectors)
         if net.loss == Loss.CROSS_ENTROPY:
             softmax(scratch, panel, net.stride, outputs, vectors)
         elif net.loss == Loss.BINARY_CROSS_ENTROPY:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastmlp.kernels.blocks import BIASES, FAN_OUT
 from fastmlp.kernels.jit import kernel, routine
-from fastmlp.kernels.vectors import lanes, transpose_rows
+from fastmlp.kernels.turning import transpose_rows
+from fastmlp.kernels.vectors import lanes
 
 # Fewer columns than this are copied one by one: half a vector of them would be turned for nothing.
 FEWEST_COLUMNS_TURNED = 6

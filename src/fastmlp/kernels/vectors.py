@@ -164,21 +164,6 @@ def add_pairs(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.fadd(shuffle(builder, a, b, list(lanes)), shuffle(builder, a, b, [lane + 1 for lane in lanes]))
 
 
-def transposed(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """The columns of a square of vectors, by exchanging ever larger blocks (Eklundh 1972)."""
-    size, values = len(rows), list(rows)
-    distance = 1
-    while distance < size:
-        for i in range(size):
-            if not i & distance:
-                a, b = values[i], values[i + distance]
-                low = [j if not j & distance else size + j - distance for j in range(size)]
-                high = [j + distance if not j & distance else size + j for j in range(size)]
-                values[i], values[i + distance] = shuffle(builder, a, b, low), shuffle(builder, a, b, high)
-        distance *= 2
-    return values
-
-
 # What the kernels write.
 
 
@@ -245,66 +230,6 @@ def fill(typingctx: Any, array: Any, value: Any) -> Any:
         return splat(builder, ir_vector(vector), args[1])
 
     return vector(array, array.dtype), codegen
-
-
-@intrinsic
-def transpose(typingctx: Any, source: Any, s0: Any, s_step: Any, out: Any, o0: Any, o_step: Any) -> Any:
-    """Turn a square of a vector's width: out[j * o_step + i] = source[i * s_step + j]."""
-    vector = VectorType(out.dtype)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir_vector(vector)
-        from_data, to_data = data_of(context, builder, source, args[0]), data_of(context, builder, out, args[3])
-        rows, start = [], args[1]
-        for _ in range(kind.count):
-            rows.append(load_at(builder, kind, from_data, start))
-            start = builder.add(start, args[2])
-        start = args[4]
-        for column in transposed(builder, rows):
-            store_at(builder, column, to_data, start)
-            start = builder.add(start, args[5])
-        return context.get_dummy_value()
-
-    return types.void(source, *[types.int64] * 2, out, *[types.int64] * 2), codegen
-
-
-@intrinsic
-def transpose_rows(
-    typingctx: Any, rows: Any, base: Any, width: Any, order: Any, start: Any, last: Any, squares: Any, out: Any, o0: Any,
-    o_step: Any
-) -> Any:  # fmt: skip
-    """Turn the rows ``base + order[start], base + order[start + 1], ...``, a vector of them, square after square.
-
-    Past place `last` of the order its row is repeated; past column `width` zeros are read. Along the rows, so that the
-    memory sees a few streams that go on.
-    """
-    vector = VectorType(out.dtype)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir_vector(vector)
-        data, numbers, to_data = (
-            data_of(context, builder, array, args[place]) for place, array in ((0, rows), (3, order), (7, out))
-        )
-        (base_, width_), (start_, last_, n_squares), (o0_, step) = args[1:3], args[4:7], args[8:]
-        size = ir.Constant(width_.type, kind.count)
-        first_elements = []
-        for j in range(kind.count):
-            place = builder.add(start_, ir.Constant(start_.type, j))
-            place = builder.select(builder.icmp_signed("<", place, last_), place, last_)
-            row = builder.sext(builder.load(builder.gep(numbers, [place])), width_.type)
-            first_elements.append(builder.mul(builder.add(base_, row), width_))
-        with cgutils.for_range(builder, n_squares) as loop:
-            k = builder.mul(loop.index, size)
-            mask = first_lanes(builder, kind.count, builder.sub(width_, k))
-            values = [load_first_at(builder, kind, data, builder.add(first, k), mask) for first in first_elements]
-            to = builder.add(o0_, builder.mul(k, step))
-            for column in transposed(builder, values):
-                store_at(builder, column, to_data, to)
-                to = builder.add(to, step)
-        return context.get_dummy_value()
-
-    integers = types.int64
-    return types.void(rows, *[integers] * 2, order, *[integers] * 3, out, *[integers] * 2), codegen
 
 
 @intrinsic
