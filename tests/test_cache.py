@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import fastmlp
@@ -211,3 +212,29 @@ def test_folder_goes_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     if sys.platform == "linux":
         assert jit.cache_folder() == tmp_path / "user" / "fastmlp"
+
+
+UNKNOWN = """
+import json, sys
+import numba
+numba.version_info = (99, 0)
+import numpy as np
+import fastmlp
+from fastmlp.kernels import jit
+from numba.core import compiler
+
+assert jit.PartCompiler is jit.EntryCompiler is compiler.Compiler
+X = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
+net = fastmlp.train(X, np.arange(30) % 2, 3, epochs=3, seed=0)
+print(json.dumps(net.params.tolist() + net.predict_proba(X)[:, 0].tolist()))
+"""
+
+
+def test_unknown_versions_of_numba_give_the_same(tmp_path):
+    environment = {**os.environ, "FASTMLP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", UNKNOWN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    X = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
+    net = fastmlp.train(X, np.arange(30) % 2, 3, epochs=3, seed=0)
+    assert json.loads(done.stdout) == net.params.tolist() + net.predict_proba(X)[:, 0].tolist()

@@ -126,6 +126,11 @@ def _prune(current: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+# What follows reaches into what Numba does not promise. Of versions that it was not written for only the compiler itself is
+# used, which takes longer to the same end.
+KNOWN_NUMBA = ((0, 68),)
+
+
 class PartLibrary(codegen.JITCodeLibrary):
     """The code of a part of a kernel as Numba wrote it, optimised and made into machine code only in what links it.
 
@@ -195,7 +200,11 @@ def compiler_into(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compil
     return CompilerInto
 
 
-PartCompiler, EntryCompiler = compiler_into(PartLibrary), compiler_into(EntryLibrary)
+def _compiler(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compiler]:
+    return compiler_into(library) if tuple(numba.version_info[:2]) in KNOWN_NUMBA else compiler.Compiler
+
+
+PartCompiler, EntryCompiler = _compiler(PartLibrary), _compiler(EntryLibrary)
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
