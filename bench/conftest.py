@@ -32,7 +32,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def as_benchmark(cell: table.Cell) -> pytest.MarkDecorator:
-    return pytest.mark.benchmark(group=cell.problem.name, timer=ClockByPass(cell.library.passes(cell.problem)))
+    return pytest.mark.benchmark(
+        group=f"{cell.problem.table}: {cell.problem.name}", timer=ClockByPass(cell.library.passes(cell.problem))
+    )
 
 
 class ClockByPass:

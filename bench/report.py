@@ -57,7 +57,7 @@ class Cell(NamedTuple):
 
 class Results(NamedTuple):
     machine: str
-    problems: dict[str, dict[str, Cell]]  # by problem and library, in the file's order
+    problems: dict[tuple[str, str], dict[str, Cell]]  # by table and problem, and by library, in the file's order
     startup: dict[str, float]  # seconds of a whole process by case
     limits: dict[tuple[str, str], float]  # seconds of one operation by kind and dtype
 
@@ -71,7 +71,7 @@ def load(path: Path) -> Results:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         benchmarks = content["benchmarks"]
-        problems: dict[str, dict[str, Cell]] = {}
+        problems: dict[tuple[str, str], dict[str, Cell]] = {}
         startup, limits = {}, {}
         for benchmark in benchmarks:
             info, median = benchmark["extra_info"], benchmark["stats"]["median"]
@@ -84,7 +84,7 @@ def load(path: Path) -> Results:
                 keys = ("table", "problem", "net", "batch", "dtype", "solver", "n_samples", "library", "threads")
                 keys += ("steps", "arithmetic", "activations")
                 cell = Cell(*(info[key] for key in keys), seconds=median, loss=info["loss"])
-                others = problems.setdefault(cell.problem, {})
+                others = problems.setdefault((cell.table, cell.problem), {})
                 if cell.library not in others or cell.seconds < others[cell.library].seconds:
                     others[cell.library] = cell
         machine = machine_line(content)
