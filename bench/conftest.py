@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 import table
 
 VERSIONS = ("fastmlp", "numpy", "numba", "scikit-learn")
+EXTRAS = ("torch", "jax")
 
 
 def is_smoke_test(config: pytest.Config) -> bool:
@@ -21,7 +23,8 @@ def is_smoke_test(config: pytest.Config) -> bool:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Reports say what was measured."""
-    machine_info["versions"] = {name: version(name) for name in VERSIONS}
+    installed = [name for name in EXTRAS if find_spec(name)]
+    machine_info["versions"] = {name: version(name) for name in (*VERSIONS, *installed)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
