@@ -13,6 +13,8 @@ from fastmlp.options import Loss
 
 # One logarithm serves this many vectors: the sums of exponentials of up to 4,096 classes multiply without overflow.
 VECTORS_PER_LOG = 8
+# Of two classes the sum is at most 2.
+VECTORS_PER_LOG_OF_TWO = 16
 MOST_CLASSES_PER_LOG = 4096
 
 
@@ -47,7 +49,7 @@ def two_classes(z, z0, step, y, y0, count):
         store(z, i + step, delta)
         losses = losses + select(inside, select(t < zero, zero, t), zero)
         product = product * select(inside, denominator, one)
-        if v % VECTORS_PER_LOG == VECTORS_PER_LOG - 1:
+        if v % VECTORS_PER_LOG_OF_TWO == VECTORS_PER_LOG_OF_TWO - 1:
             losses = losses + log(product)
             product = one
     return total(losses + log(product))
