@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp.kernels.elementary import tanh
 from fastmlp.kernels.jit import FASTMATH
-from fastmlp.kernels.vectors import fma, lanes, load, store
+from fastmlp.kernels.vectors import FLOAT32_LANES, fma, lanes, load, store
 
 # Enough independent sums to hide the latency of a multiplication; their registers are all a core with AVX2 has.
 SUMS = 12
@@ -53,6 +53,4 @@ def activations(dtype: str, rounds: int) -> int:
 
 
 def lanes_of(dtype: str) -> int:
-    from fastmlp.kernels.vectors import FLOAT32_LANES
-
     return FLOAT32_LANES * 4 // np.dtype(dtype).itemsize

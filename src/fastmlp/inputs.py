@@ -83,12 +83,17 @@ def as_matrix(X: ArrayLike, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any
     return rows
 
 
-def is_ready(X: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether X lies in memory as the engines take it: then only its values are left to be checked."""
-    if type(X) is not np.ndarray or (X.dtype is not dtype and X.dtype != dtype):
+def _lies_as_taken(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether X is an array whose memory the engines take as it is, a memory map's too."""
+    if not isinstance(X, np.ndarray) or X.dtype != dtype:
         return False
     flags = X.flags
-    return X.ndim == 2 and flags.c_contiguous and flags.aligned and X.size > 0 and X.dtype.isnative
+    return bool(flags.c_contiguous and flags.aligned)
+
+
+def is_ready(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether X is a matrix that the engines take as it is: then only its values are left to be checked."""
+    return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _lies_as_taken(X, dtype)
 
 
 def is_streamed(X: Any, dtype: np.dtype[Any]) -> bool:
@@ -96,9 +101,7 @@ def is_streamed(X: Any, dtype: np.dtype[Any]) -> bool:
     shape, given = getattr(X, "shape", None), getattr(X, "dtype", None)
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(given, np.dtype) or given.kind not in "fiub":
         return False
-    if hasattr(X, "toarray") or not hasattr(X, "__getitem__"):
-        return False
-    if isinstance(X, np.ndarray) and given == dtype and X.flags.c_contiguous and X.flags.aligned and given.isnative:
+    if hasattr(X, "toarray") or not hasattr(X, "__getitem__") or _lies_as_taken(X, dtype):
         return False
     return bool(shape[0] * shape[1] * dtype.itemsize > LARGEST_COPY)
 

@@ -190,7 +190,6 @@ def _train_in_chunks(
     losses = np.zeros(epochs, rates.dtype)
     pace = Pace()
     status = Status.RUNNING
-    params = None
     try:
         while status != Status.DIVERGED and run.done < epochs * n_samples:
             until = batches.ready_until(run)

@@ -50,7 +50,7 @@ def update(net, state, solver, settings, rate, l2, scale, step, here, lo, hi, pl
     """Step from the parameters at `here` to those at the other place, for those from `lo` to `hi`.
 
     `scale` turns the summed gradient into a mean, and `step` counts the updates from 1. The sums of squared weights go to
-    `place`, lane by lane; nowhere where that is negative or there is no penalty to need them.
+    `place`, lane by lane; nowhere where that is negative, as for biases.
     """
     if solver == Solver.ADAM:
         squares = adam(net, state, settings, rate, l2, scale, step, here, lo, hi)
