@@ -1,13 +1,13 @@
 """The problems on which the engines are compared, and what the tests measure them with."""
 
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 
 from fastmlp import reference
 from fastmlp.kernels.run import Run
-from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Solver
+from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver
 
 ENGINES = {"kernels": Run, "reference": reference.Run}
 # What max|a - b| / max|b| may come to for one gradient or update.
@@ -16,7 +16,7 @@ DTYPES = list(TOLERANCES)
 # A budget that no call uses up.
 WHOLE = 1 << 40
 
-IDENTITY, LOGISTIC, TANH, RELU = Activation
+IDENTITY, LOGISTIC, TANH, RELU = tuple(Activation)[:4]
 SOLVERS = {
     "sgd": (Solver.SGD, {}),
     "momentum": (Solver.SGD, {"momentum": 0.9}),
@@ -25,8 +25,28 @@ SOLVERS = {
     "adam-epsilon-inside": (Solver.ADAM, {"epsilon_inside": True, "epsilon": 1e-3}),
     "adam-epsilon-outside": (Solver.ADAM, {"epsilon": 1e-3, "beta_1": 0.5, "beta_2": 0.9}),
     "adam-without-memory": (Solver.ADAM, {"beta_1": 0.0, "beta_2": 0.0, "epsilon": 1e-3}),
+    "adamw": (Solver.ADAMW, {"weight_decay": 0.3, "epsilon": 1e-3}),
+    "rmsprop": (Solver.RMSPROP, {"epsilon": 1e-3}),
+    "rmsprop-momentum": (Solver.RMSPROP, {"epsilon": 1e-3, "momentum": 0.8, "rho": 0.9}),
+    "rprop": (Solver.RPROP, {"step_sizes": (1e-6, 0.01)}),
 }
-PENALTIES = {"free": {}, "l2": {"l2": 0.3}, "l2-per-sample": {"l2": 5.0, "l2_per_sample": True}}
+PENALTIES = {
+    "free": {},
+    "l2": {"l2": 0.3},
+    "l2-per-sample": {"l2": 5.0, "l2_per_sample": True},
+    "l1": {"l1": 0.1},
+    "l1-l2": {"l1": 0.05, "l2": 0.2},
+    "clipped": {"max_grad_norm": 0.1},
+    "clipped-l1-l2": {"max_grad_norm": 0.2, "l1": 0.05, "l2": 0.2},
+    "loosely-clipped": {"max_grad_norm": 1e3},
+}
+# What a loss is given beside its name.
+SHAPES_OF_LOSS = {
+    "smooth": {"label_smoothing": 0.2},
+    "narrow-huber": {"delta": 0.3},
+    "high-quantile": {"quantile": 0.9},
+}
+WEIGHTS = ("none", "some", "many-zero", "zero-batch")
 
 
 class Case(NamedTuple):
@@ -39,18 +59,23 @@ class Case(NamedTuple):
     penalty: str = "l2"
     n_samples: int = 65
     batch_size: int = 65
+    weights: str = "none"
+    dropout: tuple[float, ...] = ()
+    shape: str = ""
 
     def __str__(self):
         shape = "-".join(map(str, self.sizes))
         names = "+".join(activation.name.lower() for activation in dict.fromkeys(self.activations)) or "linear"
         samples = f"{self.n_samples}by{self.batch_size}"
-        return f"{shape}-{names}-{self.loss.name.lower()}-{self.solver}-{self.penalty}-{samples}"
+        loss = f"{self.shape}-{self.loss.name.lower()}" if self.shape else self.loss.name.lower()
+        others = f"-{self.weights}" * (self.weights != "none") + "-dropout" * bool(self.dropout)
+        return f"{shape}-{names}-{loss}-{self.solver}-{self.penalty}-{samples}{others}"
 
     @property
     def problem(self):
-        solver, settings = SOLVERS[self.solver]
-        hyperparameters = Hyperparameters(**settings, **PENALTIES[self.penalty])
-        return Problem(self.sizes, self.activations, self.loss, solver, hyperparameters)
+        solver, settings = SOLVERS.get(self.solver, (Solver.LBFGS, {}))
+        hyperparameters = Hyperparameters(**settings, **PENALTIES[self.penalty], **SHAPES_OF_LOSS.get(self.shape, {}))
+        return Problem(self.sizes, self.activations, self.loss, solver, hyperparameters, self.dropout)
 
     @property
     def batches(self):
@@ -61,21 +86,23 @@ class Case(NamedTuple):
 # gradients are summed the other way.
 HIDDEN = [(), (1,), (2,), (3,), (15,), (16, 17), (33,), (3, 1, 2), (40, 10), (64,)]
 FEATURES = [1, 2, 3, 17, 33, 15, 16, 2, 33, 10]
-OUTPUTS = {Loss.CROSS_ENTROPY: (2, 3, 5), Loss.BINARY_CROSS_ENTROPY: (1, 2, 5), Loss.SQUARED_ERROR: (1, 2, 5)}
+OUTPUTS = {loss: (2, 3, 5) if loss == Loss.CROSS_ENTROPY else (1, 2, 5) for loss in Loss}
 BATCHES = [(1, 1), (7, 7), (8, 8), (9, 9), (64, 64), (65, 65), (300, 300), (65, 1), (65, 7), (65, 8), (65, 9), (65, 64)]
 
 
 def _shapes():
-    """Every loss with every activation on every shape, penalties and numbers of outputs taking turns."""
+    """Every loss with every activation, each pair on some shapes, the article's on all of them."""
     for place, (loss, activation) in enumerate(product(Loss, Activation)):
+        every = 1 if loss <= Loss.SQUARED_ERROR and activation <= RELU else 5
         for turn, (n_features, hidden) in enumerate(zip(FEATURES, HIDDEN, strict=True)):
-            n_outputs = OUTPUTS[loss][(place + turn) % 3]
-            penalty = list(PENALTIES)[turn % 3]
-            yield Case((n_features, *hidden, n_outputs), (activation,) * len(hidden), loss, penalty=penalty)
+            if (place + turn) % every == 0:
+                n_outputs = OUTPUTS[loss][(place + turn) % 3]
+                penalty = list(PENALTIES)[(place + turn) % len(PENALTIES)]
+                yield Case((n_features, *hidden, n_outputs), (activation,) * len(hidden), loss, penalty=penalty)
 
 
 def _batches():
-    for loss, (n_samples, batch_size) in product(Loss, BATCHES):
+    for loss, (n_samples, batch_size) in product(tuple(Loss)[:3], BATCHES):
         outputs = 1 if loss == Loss.BINARY_CROSS_ENTROPY else 3
         for sizes, activation in (((2, 3, outputs), TANH), ((33, 40, outputs), RELU)):
             yield Case(sizes, (activation,), loss, n_samples=n_samples, batch_size=batch_size)
@@ -119,16 +146,62 @@ def _ragged():
                 yield Case(sizes, (RELU, TANH), loss, "nesterov", n_samples=batch_size, batch_size=batch_size)
 
 
-CASES = list(dict.fromkeys([*_shapes(), *_ragged(), *_batches(), *_solvers(), *_others()]))
+# Factors of which every two values meet in some case.
+FACTORS = {
+    "hidden": [(3,), (16, 17), (40, 10), (200, 170), (130,), (3, 5, 4)],
+    "activation": list(Activation),
+    "loss": [*((loss, "") for loss in Loss), (Loss.CROSS_ENTROPY, "smooth"), (Loss.HUBER, "narrow-huber"),
+             (Loss.QUANTILE, "high-quantile")],
+    "solver": list(SOLVERS),
+    "penalty": list(PENALTIES),
+    "weights": list(WEIGHTS),
+    "dropout": [0.0, 0.5, 0.1],
+    "batch": [(65, 65), (65, 9), (150, 64), (1, 1), (300, 300), (600, 520)],
+    "outputs": [0, 1, 2],
+}  # fmt: skip
+
+
+def covering(factors, seed):
+    """Choices from the factors such that every two values of different factors meet: greedy, from random candidates."""
+    random = np.random.default_rng(seed)
+    names = list(factors)
+    left = {
+        ((a, i), (b, j))
+        for a, b in combinations(names, 2)
+        for i, j in product(range(len(factors[a])), range(len(factors[b])))
+    }
+    while left:
+        (a, i), (b, j) = min(left)
+        candidates = [{name: int(random.integers(len(factors[name]))) for name in names} | {a: i, b: j} for _ in range(30)]
+        met = [{((x, c[x]), (y, c[y])) for x, y in combinations(names, 2)} for c in candidates]
+        best = max(range(len(met)), key=lambda place: len(met[place] & left))
+        left -= met[best]
+        yield {name: factors[name][candidates[best][name]] for name in names}
+
+
+def _mixed():
+    """Every two options together."""
+    for seed in (0, 1, 2):
+        for chosen in covering(FACTORS, seed):
+            (loss, shape), (n_samples, batch_size), hidden = chosen["loss"], chosen["batch"], chosen["hidden"]
+            yield Case(
+                (5, *hidden, OUTPUTS[loss][chosen["outputs"]]), (chosen["activation"],) * len(hidden), loss,
+                chosen["solver"], chosen["penalty"], n_samples, batch_size, chosen["weights"],
+                (chosen["dropout"],) * len(hidden) if chosen["dropout"] else (), shape,
+            )  # fmt: skip
+
+
+CASES = list(dict.fromkeys([*_shapes(), *_ragged(), *_batches(), *_solvers(), *_others(), *_mixed()]))
 
 
 class Start(NamedTuple):
-    """What a run begins with."""
+    """What a run begins with; `y` has the samples' weights behind the targets, where there are any."""
 
     params: np.ndarray
     X: np.ndarray
     y: np.ndarray
     order: np.ndarray
+    total_weight: float | None = None
 
 
 def start(case, dtype=np.float64, epochs=1, seed=4):
@@ -147,28 +220,51 @@ def start(case, dtype=np.float64, epochs=1, seed=4):
         y = random.integers(n_outputs, size=(case.n_samples, 1))
     elif case.loss == Loss.BINARY_CROSS_ENTROPY:
         y = random.integers(2, size=(case.n_samples, n_outputs))
+    elif case.loss == Loss.POISSON:
+        y = random.poisson(1.5, (case.n_samples, n_outputs))
     else:
         y = random.standard_normal((case.n_samples, n_outputs))
     n_orders = epochs if case.batch_size < case.n_samples else 0
     order = np.array([random.permutation(case.n_samples) for _ in range(n_orders)], np.int32)
+    order = order.reshape(n_orders, case.n_samples)
+    weights = sample_weights(case, order, random)
+    if weights is not None:
+        y = np.column_stack([y, weights])
     single = [array.astype(np.float32).astype(dtype) for array in (params, X, y)]
-    return Start(*single, order.reshape(n_orders, case.n_samples))
+    return Start(*single, order, None if weights is None else float(single[2][:, -1].sum(dtype=np.float64)))
+
+
+def sample_weights(case, order, random):
+    """None, or weights of which some are 0: one in three, or all of the first batch unless that is all there is."""
+    if case.weights == "none":
+        return None
+    weights = random.uniform(0.5, 2, case.n_samples)
+    if case.weights == "many-zero" and case.n_samples > 1:
+        weights[1::3] = 0
+    elif case.weights == "zero-batch" and case.batches > 1:
+        weights[order[0, : case.batch_size]] = 0
+    return weights
 
 
 def begin(engine, case, given):
     """A run of the engine."""
     order = given.order.reshape(-1)
-    return ENGINES[engine](case.problem, given.params.copy(), given.X, given.y, order, case.n_samples, case.batch_size)
+    start = Snapshot(given.params.copy(), key=20150903)
+    return ENGINES[engine](
+        case.problem, start, given.X, given.y, order, case.n_samples, case.batch_size, total_weight=given.total_weight
+    )
 
 
 def objective_and_gradient(engine, case, given):
-    """Of the first batch, read off one step of plain gradient descent."""
-    # A large rate, so that the difference keeps the gradient's digits; a power of two, so that it rounds nothing.
-    rate = 1024.0
-    run = begin(engine, case._replace(solver="sgd"), given)
+    """Of the first batch that has any weight, by the solver that makes no step."""
+    run = begin(engine, case._replace(solver="none"), given)
     losses = np.full(1, np.nan, given.params.dtype)
-    run.advance(np.full(1, rate, given.params.dtype), losses, case.batch_size, WHOLE)
-    return losses[0], (given.params - run.params) / given.params.dtype.type(rate)
+    # Of a batch without weight there is no gradient: of the next one, then.
+    batches = 2 if case.weights == "zero-batch" and case.batches > 1 else 1
+    until = min(case.n_samples, batches * case.batch_size)
+    run.advance(np.ones(1, given.params.dtype), losses, until, WHOLE)
+    np.testing.assert_array_equal(run.params, given.params)
+    return losses[0], run.gradient
 
 
 def parts(case, flat):

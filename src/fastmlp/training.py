@@ -29,7 +29,7 @@ from fastmlp.batches import InMemory, Orders, Streamed
 from fastmlp.initialise import Random, start_params
 from fastmlp.inputs import as_matrix, as_targets, checked_sample, is_streamed, warn_of_wild_scales, working_dtype
 from fastmlp.network import Network
-from fastmlp.options import Hyperparameters, Problem, Solver, Status
+from fastmlp.options import Hyperparameters, Problem, Snapshot, Solver, Status
 from fastmlp.progress import Report, reporting
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def train(
     warn_of_wild_scales(sample)
     orders = Orders(random if shuffle else None, n_samples, by_blocks=shuffle == "blocks")
     batches = (Streamed if streamed else InMemory)(rows, targets.values, orders, size, n_epochs)
-    run = _engine(engine)(problem, params, batches.X, batches.y, batches.order, n_samples, size, threads)
+    run = _engine(engine)(problem, Snapshot(params), batches.X, batches.y, batches.order, n_samples, size, threads)
     with reporting(progress, n_epochs) as report:
         final, loss_curve = _train_in_chunks(run, batches, rates, n_samples, report)
     return Network(sizes, problem.activations, problem.loss, final, targets.classes, targets.flat, loss_curve)

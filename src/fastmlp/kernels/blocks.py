@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.options import Activation
+
 PAD = 16  # the widest vector, in elements
 # Samples in a block: as many as BLOCK_BYTES hold, measured where a block's partial sums weigh against its values. Those of
 # a wide net only share out what is done by samples.
@@ -47,25 +49,38 @@ MOST_OWN_INPUTS = 1_000_000
 # The update of other nets goes through the parameters in up to this many slices of at least 1,024.
 MOST_SLICES = 16
 SLICE = 1024
+# The activations from this one on leave their slopes.
+FIRST_WITH_SLOPE = Activation.GELU
 
 # Columns of Net.layers. The output layer's delta takes the place of its weighted sums; TURNED is where a delta lies samples
 # by units. WEIGHT_SUMS and BIAS_SUMS number the partial sums, a vector each: as the parameters themselves in a narrow net;
 # WEIGHT_SUMS is -1 where a layer has too many weights. BY_UNITS says whether threads share a wide net's layer by units, not
-# by inputs, and SQUARES where the sums of its squared weights begin.
-FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA, WEIGHT_SUMS, BIAS_SUMS, TURNED, BY_UNITS, SQUARES = range(12)
+# by inputs, and SQUARES where the sums of its squared weights begin. SLOPE is the place of the activation's slopes, -1
+# where they follow from what it returns, and DROPPED says of how many in 2^32 outputs dropout leaves none.
+LAYER_COLUMNS = 14
+FAN_IN, FAN_OUT, ACTIVATION, WEIGHTS, BIASES, PANEL, DELTA = range(7)
+WEIGHT_SUMS, BIAS_SUMS, TURNED, BY_UNITS, SQUARES, SLOPE, DROPPED = range(7, LAYER_COLUMNS)
 # Places in State.cursor: how many samples are done, in all epochs together; which round of the batch is next, how many
-# updates were made, where the current parameters lie, and at how many samples done the row order begins.
-DONE, ROUND, STEP, HERE, FIRST, CURSOR_SIZE = range(6)
-# Places in State.running: sums that outlive a call, each long one with the rounding error it has left behind. The losses
-# of a batch follow from LOSSES on, a pair for each part or block of a slab, in cache lines apart: threads would wait for
-# each other's otherwise.
-EPOCH_LOSS, EPOCH_REST, LOSSES = 0, 1, PAD
+# updates were made, where the current parameters lie, at how many samples done the row order begins, the key of the
+# dropout, and for how many epochs the objective has stalled.
+DONE, ROUND, STEP, HERE, FIRST, KEY, STALLED, CURSOR_SIZE = range(8)
+# Places in State.running: sums that outlive a call, each long one with the rounding error it has left behind; the weight of
+# all samples, and the least mean objective of an epoch. The losses of a batch follow from LOSSES on, for each part or block
+# of a slab a pair, and behind it one of its samples' weights, in cache lines apart: threads would wait for each other's
+# otherwise.
+EPOCH_LOSS, EPOCH_REST, WHOLE_WEIGHT, BEST_LOSS, LOSSES = 0, 1, 2, 3, PAD
+WEIGHT = 2
 
 
 class Net(NamedTuple):
-    """The shape of a net and the places of its arrays; offsets and sizes count elements."""
+    """The shape of a net and the places of its arrays; offsets and sizes count elements.
+
+    `n_targets` counts the rows of targets, of which the last has the samples' weights if the net is `weighted`; one that
+    does not learn only measures its loss.
+    """
 
     layers: NDArray[np.int64]
+    n_layers: int
     loss: int
     narrow: bool
     wide: bool
@@ -77,9 +92,12 @@ class Net(NamedTuple):
     slices: int
     n_features: int
     n_targets: int
+    weighted: bool
+    learns: bool
     n_weights: int
     n_parameters: int
     n_squares: int
+    n_norms: int
     inputs: int
     targets: int
     scratch: int
@@ -104,12 +122,14 @@ class Data(NamedTuple):
 class State(NamedTuple):
     """What a run has reached. A call goes on from it, so results do not depend on where calls end.
 
-    `params` holds the current parameters at ``cursor[HERE]`` and those before the last update in its other half.
+    `squares` holds the sums over the weights for the current step and the next, of each the squares and then the absolute
+    values. `params` holds the current parameters at ``cursor[HERE]`` and those before the last update in its other half.
     """
 
     cursor: NDArray[np.int64]
     running: NDArray[Any]
     squares: NDArray[Any]
+    norms: NDArray[Any]
     params: NDArray[Any]
     gradient: NDArray[Any]
     sums: NDArray[Any]
@@ -167,10 +187,22 @@ def parts_and_block(batch_size: int, block: int, narrow: bool) -> tuple[int, int
     return parts, padded(-(-batch_size // blocks))
 
 
-def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets: int, dtype: Any, batch_size: int) -> Net:
+def plan(
+    sizes: Sequence[int],
+    activations: Sequence[int],
+    loss: int,
+    n_targets: int,
+    dtype: Any,
+    batch_size: int,
+    *,
+    dropout: Sequence[float] = (),
+    weighted: bool = False,
+    learns: bool = True,
+) -> Net:
     """Lay out a net of ``len(sizes) - 1`` layers for batches of `batch_size`.
 
-    `activations` has one code for each hidden layer; the output's activation belongs to the loss.
+    `activations` has one code for each hidden layer, and `dropout` a share or nothing at all; the output's activation
+    belongs to the loss.
     """
     narrow, wide, block = is_narrow(sizes), is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
     parts, slab = (1, min(batch_size, LARGEST_SLAB)) if wide else parts_and_block(batch_size, block, narrow)
@@ -185,7 +217,12 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
     targets = sizes[0] * stride
     panel = targets + n_targets * stride
     delta = panel + sum(sizes[1:]) * stride
-    turned = delta + sum(sizes[1:-1]) * stride
+    dropped = [*(int(share * 2**32) for share in dropout or [0] * len(activations)), 0]
+    with_slopes = [
+        share > 0 or activation >= FIRST_WITH_SLOPE for share, activation in zip(dropped, [*activations, 0], strict=True)
+    ]
+    slope = delta + sum(sizes[1:-1]) * stride
+    turned = slope + sum(size for size, has in zip(sizes[1:], with_slopes, strict=True) if has) * stride
     layers: list[tuple[int, ...]] = []
     for (fan_in, fan_out), activation in zip(pairwise(sizes), [*activations, 0], strict=True):
         in_lanes = narrow or (fan_in * fan_out <= MOST_LANE_SUMS and not wide)
@@ -195,8 +232,9 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
         layers.append((
             fan_in, fan_out, activation, weights, biases, panel, panel if is_last else delta,
             (weights if narrow else sums) if in_lanes else -1, biases if narrow else bias_sums, turned,
-            by_units, squares
+            by_units, squares, slope if with_slopes[len(layers)] else -1, dropped[len(layers)]
         ))  # fmt: skip
+        slope += fan_out * stride if layers[-1][SLOPE] >= 0 else 0
         weights, biases = weights + fan_in * fan_out, biases + fan_out
         panel, delta = panel + fan_out * stride, delta + fan_out * stride
         sums = bias_sums + padded(fan_out)
@@ -207,10 +245,13 @@ def plan(sizes: Sequence[int], activations: Sequence[int], loss: int, n_targets:
     sums = n_parameters if narrow else sums
     # Squares of a vector's width write past this panel's end too.
     own_inputs = padded((sizes[0] + PAD) * stride)
+    n_squares = squares if wide else slices * PAD
+    # Places for squares of the gradient: those of the weights' squares, and of a wide net's biases.
+    n_norms = n_squares + (PAD * sum(sizes[1:]) if wide else 0)
     own_inputs = own_inputs if wide and own_inputs <= MOST_OWN_INPUTS else 0
     return Net(
-        np.array(layers, np.int64), loss, narrow, wide, slab, stride, block, parts, shares, slices, sizes[0], n_targets,
-        n_weights, n_parameters, squares if wide else slices * PAD, 0, targets, scratch, own_inputs, sums
+        np.array(layers, np.int64), len(layers), loss, narrow, wide, slab, stride, block, parts, shares, slices, sizes[0],
+        n_targets, weighted, learns, n_weights, n_parameters, n_squares, n_norms, 0, targets, scratch, own_inputs, sums
     )  # fmt: skip
 
 
@@ -259,21 +300,32 @@ def lay_out(rows: NDArray[Any], slab: int, stride: int) -> NDArray[Any]:
     return flat
 
 
-def new_state(net: Net, params: NDArray[Any], n_moments: int, threads: int) -> State:
-    """The state before the first epoch, from flat parameters without padding."""
-    dtype = params.dtype
-    twice = aligned(2 * net.n_parameters, dtype)
-    twice[: params.size] = twice[net.n_parameters : net.n_parameters + params.size] = in_groups(net, params)
-    # Written for the next step while threads may still read those of this one.
-    squares = aligned(2 * net.n_squares, dtype)
-    squares[0] = np.square(params[: net.n_weights], dtype=np.float64).sum()
+def new_state(net: Net, dtype: Any, n_moments: int, clips: bool, threads: int) -> State:
+    """The state before the first epoch; :func:`begin_with` puts the parameters in."""
     return State(
         np.zeros(CURSOR_SIZE, np.int64),
         aligned(LOSSES + PAD * net.shares, dtype),
-        squares,
-        twice,
+        # Written for the next step while threads may still read those of this one.
+        aligned(4 * net.n_squares, dtype),
+        aligned(net.n_norms if clips else 0, dtype),
+        aligned(2 * net.n_parameters, dtype),
         aligned(net.parts * net.n_parameters, dtype),
         aligned(net.parts * net.sums * PAD, dtype),
-        aligned(max(1, n_moments * net.n_parameters), dtype),
+        aligned(n_moments * net.n_parameters, dtype),
         aligned(net.scratch + net.own_inputs * threads if net.wide else net.scratch * threads, dtype),
     )
+
+
+def begin_with(net: Net, state: State, params: NDArray[Any], penalties: NDArray[Any] | None) -> None:
+    """Put flat parameters without padding in both places, and what the penalties sum over the weights."""
+    size = net.n_parameters
+    state.cursor[HERE] = 0
+    state.params[: params.size] = state.params[size : size + params.size] = in_groups(net, params)
+    first = 2 * net.n_squares * int(state.cursor[STEP] % 2)
+    sums = state.squares[first : first + 2 * net.n_squares]
+    if penalties is not None and penalties.size == sums.size:
+        sums[:] = penalties
+        return
+    sums[:] = 0
+    weights = params[: net.n_weights].astype(np.float64)
+    sums[0], sums[net.n_squares] = np.square(weights).sum(), np.abs(weights).sum()

@@ -30,6 +30,7 @@ from fastmlp.kernels.vectors import (
     first_lanes,
     ir_vector,
     lanes,
+    least,
     load,
     load_at,
     load_first_at,
@@ -259,11 +260,11 @@ def product(left, l0, l_row, l_depth, right, r0, r_depth, out, o0, o_row, rows, 
         count = last if column == vectors - 1 else width
         how = begin
         for p in range(0, depth, DEPTH_AT_ONCE):
-            length = min(DEPTH_AT_ONCE, depth - p)
+            length = least(DEPTH_AT_ONCE, depth - p)
             start, r, o = l0 + p * l_depth, r0 + p * r_depth + column * width, o0 + column * width
             for row in range(0, rows, 4):
                 product_tile(
-                    min(4, rows - row), columns, left, start + row * l_row, l_row, l_depth, right, r, r_depth, out,
+                    least(4, rows - row), columns, left, start + row * l_row, l_row, l_depth, right, r, r_depth, out,
                     o + row * o_row, o_row, length, how, s0 + row, count
                 )  # fmt: skip
             how = FROM_OUTPUT
@@ -336,7 +337,7 @@ def inner_products(x, x0, panel, delta0, step, sums, s0, fan_in, fan_out, vector
     for unit in range(0, fan_out, 2):
         for i in range(0, fan_in, 4):
             inner_tile(
-                min(4, fan_in - i), min(2, fan_out - unit), x, x0 + i * step, step, panel, delta0 + unit * step, step,
+                least(4, fan_in - i), least(2, fan_out - unit), x, x0 + i * step, step, panel, delta0 + unit * step, step,
                 sums, s0 + i * row_step + unit * width, row_step, vectors
             )  # fmt: skip
 

@@ -79,6 +79,15 @@ class Lanes:
         mask = self.builder.fcmp_ordered(sign, self.value, self.like(bound))
         return self.new(self.builder.select(mask, self.like(then), self.value))
 
+    def choose(self, sign: str, bound: float, then: Lanes | float, other: Lanes | float) -> Lanes:
+        """`then` where the comparison with `bound` holds, else `other`."""
+        mask = self.builder.fcmp_ordered(sign, self.value, self.like(bound))
+        return self.new(self.builder.select(mask, self.like(then), self.like(other)))
+
+    def magnitude(self) -> Lanes:
+        """The absolute value."""
+        return self.new(call(self.builder, "llvm.fabs", self.value))
+
 
 def fma(a: Lanes, b: Lanes | float, c: Lanes | float) -> Lanes:
     return a.new(call(a.builder, FMA, a.value, a.like(b), a.like(c)))
@@ -172,7 +181,7 @@ def tanh_of(x: Lanes) -> Lanes:
     loses would take that below 2, for a third more time.
     """
     kind = x.value.type
-    size = x.new(call(x.builder, "llvm.fabs", x.value))
+    size = x.magnitude()
     # Beyond, the result is 1 already.
     twice = (size + size).where(">", *((19.0, 19.0) if is_float32(kind) else (39.0, 39.0)))
     k, scale = exponent_of(twice)
@@ -220,7 +229,7 @@ def log_of(x: Lanes) -> Lanes:
     return x.new(builder.select(builder.fcmp_unordered("uno", x.value, x.value), x.value, result.value))
 
 
-def _intrinsic_of(formula: Callable[[Lanes], Lanes]) -> Any:
+def intrinsic_of(formula: Callable[[Lanes], Lanes]) -> Any:
     """An intrinsic that applies the formula to each lane."""
 
     def typed(typingctx: Any, a: Any) -> Any:
@@ -231,8 +240,8 @@ def _intrinsic_of(formula: Callable[[Lanes], Lanes]) -> Any:
     return intrinsic(typed)
 
 
-exp = _intrinsic_of(exp_of)
-expm1 = _intrinsic_of(expm1_of)
-log = _intrinsic_of(log_of)
-tanh = _intrinsic_of(tanh_of)
-logistic = _intrinsic_of(logistic_of)
+exp = intrinsic_of(exp_of)
+expm1 = intrinsic_of(expm1_of)
+log = intrinsic_of(log_of)
+tanh = intrinsic_of(tanh_of)
+logistic = intrinsic_of(logistic_of)

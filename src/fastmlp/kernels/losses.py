@@ -1,13 +1,14 @@
 """The losses of a block's samples and the output layer's delta, in the place of the weighted sums of the output layer.
 
-With its canonical output activation every loss here has the delta ``prediction - target``. Targets are class numbers for
-the cross-entropy and a panel of values for the others. Lanes past the last sample count nothing.
+Targets are class numbers for the cross-entropy and a panel of values for the others; where samples have weights, those
+follow as another row. Lanes past the last sample count nothing.
 """
 
 from __future__ import annotations
 
 from fastmlp.kernels.elementary import exp, log
 from fastmlp.kernels.jit import kernel, routine
+from fastmlp.kernels.optimizers import Setting
 from fastmlp.kernels.vectors import fill, first, fma, lanes, load, magnitude, number, select, store, total
 from fastmlp.options import Loss
 
@@ -19,15 +20,34 @@ MOST_CLASSES_PER_LOG = 4096
 
 
 @kernel
-def loss_backward(loss, z, z0, step, outputs, y, y0, count):
+def loss_backward(net, settings, z, z0, outputs, y, y0, count):
     """Replace the weighted sums by the delta and return the sum of the samples' losses."""
-    if loss == Loss.CROSS_ENTROPY:
-        if outputs == 2:
-            return two_classes(z, z0, step, y, y0, count)
-        return cross_entropy(z, z0, step, outputs, y, y0, count)
-    if loss == Loss.BINARY_CROSS_ENTROPY:
-        return binary_cross_entropy(z, z0, step, outputs, y, y0, count)
-    return squared_error(z, z0, step, outputs, y, y0, count)
+    step, zero = net.stride, number(z, 0)
+    if net.loss != Loss.CROSS_ENTROPY:
+        return by_outputs(net, settings, z, z0, outputs, y, y0, count)
+    if outputs == 2 and not net.weighted and settings[Setting.LABEL_SMOOTHING] == zero:
+        return two_classes(z, z0, step, y, y0, count)
+    return cross_entropy(net, settings, z, z0, outputs, y, y0, count)
+
+
+@routine
+def weight_of(net, y, y0, count):
+    """The sum of the samples' weights."""
+    width = lanes(y)
+    zero = fill(y, number(y, 0))
+    weights = zero
+    for v in range((count + width - 1) // width):
+        weights = weights + weights_at(net, y, y0, v, count - v * width)
+    return total(weights)
+
+
+@kernel
+def weights_at(net, y, y0, v, count):
+    """The weights of a vector of samples, 1 where there are none; 0 past the last sample."""
+    weights = fill(y, number(y, 1))
+    if net.weighted:
+        weights = load(y, y0 + (net.n_targets - 1) * net.stride + v * lanes(y))
+    return select(first(y, count), weights, fill(y, number(y, 0)))
 
 
 @routine
@@ -56,10 +76,14 @@ def two_classes(z, z0, step, y, y0, count):
 
 
 @routine
-def cross_entropy(z, z0, step, outputs, y, y0, count):
-    """log(sum of exp(z)) - z of the right class, and softmax less one-hot."""
-    width = lanes(z)
+def cross_entropy(net, settings, z, z0, outputs, y, y0, count):
+    """-sum of target * log(softmax) and softmax less target, for targets that label smoothing has made more even."""
+    width, step = lanes(z), net.stride
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
+    smoothing = settings[Setting.LABEL_SMOOTHING]
+    low = fill(z, smoothing / number(z, outputs))
+    rest = one - fill(z, smoothing)
+    high = rest + low
     losses, product = zero, one
     for v in range((count + width - 1) // width):
         begin, end = z0 + v * width, z0 + v * width + outputs * step
@@ -68,22 +92,32 @@ def cross_entropy(z, z0, step, outputs, y, y0, count):
         for i in range(begin + step, end, step):
             value = load(z, i)
             top = select(value > top, value, top)
-        denominator, label = zero, zero
-        chosen = zero
+        denominator, label, chosen, values = zero, zero, zero, zero
         for i in range(begin, end, step):
             value = load(z, i) - top
             chosen = select(label == right, value, chosen)
+            values = values + value
             e = exp(value)
             denominator = denominator + e
             store(z, i, e)
             label = label + one
         label = zero
+        weights = weights_at(net, y, y0, v, count - v * width)
         factor = one / denominator
         for i in range(begin, end, step):
             share = load(z, i) * factor
-            store(z, i, select(inside, select(label == right, share - one, share), zero))
+            delta = share - select(label == right, high, low)
+            if net.weighted:
+                delta = delta * weights
+            store(z, i, select(inside, delta, zero))
             label = label + one
-        losses = losses - select(inside, chosen, zero)
+        expected = chosen
+        if smoothing > number(z, 0):
+            expected = fma(low, values, rest * chosen)
+        if net.weighted:
+            losses = losses + weights * (log(denominator) - expected)
+            continue
+        losses = losses - select(inside, expected, zero)
         product = product * select(inside, denominator, one)
         if v % VECTORS_PER_LOG == VECTORS_PER_LOG - 1 or outputs > MOST_CLASSES_PER_LOG:
             losses = losses + log(product)
@@ -92,37 +126,50 @@ def cross_entropy(z, z0, step, outputs, y, y0, count):
 
 
 @routine
-def binary_cross_entropy(z, z0, step, outputs, y, y0, count):
-    """log(1 + exp(z)) - y z summed over the outputs, and logistic(z) - y."""
-    width = lanes(z)
+def by_outputs(net, settings, z, z0, outputs, y, y0, count):
+    """The losses that are sums over the outputs, and their slopes."""
+    width, step, loss = lanes(z), net.stride, net.loss
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
+    half, limit = one / (one + one), fill(z, settings[Setting.DELTA])
+    fall = zero - fill(z, settings[Setting.QUANTILE])
+    rise = one + fall
     losses = zero
     for v in range((count + width - 1) // width):
+        weights = weights_at(net, y, y0, v, count - v * width)
         inside = first(z, count - v * width)
         for output in range(outputs):
             i = z0 + output * step + v * width
             value, target = load(z, i), load(y, y0 + output * step + v * width)
-            e = exp(zero - magnitude(value))
-            share = select(value > zero, one, e) / (one + e)
-            loss = fma(zero - value, target, select(value < zero, zero, value)) + log(one + e)
-            losses = losses + select(inside, loss, zero)
-            store(z, i, select(inside, share - target, zero))
-    return total(losses)
-
-
-@routine
-def squared_error(z, z0, step, outputs, y, y0, count):
-    """Half the squared error summed over the outputs, and z - y."""
-    width = lanes(z)
-    zero, half = fill(z, number(z, 0)), fill(z, number(z, 1) / number(z, 2))
-    losses = zero
-    for v in range((count + width - 1) // width):
-        inside = first(z, count - v * width)
-        for output in range(outputs):
-            i = z0 + output * step + v * width
-            delta = select(inside, load(z, i) - load(y, y0 + output * step + v * width), zero)
-            losses = fma(delta * half, delta, losses)
-            store(z, i, delta)
+            if loss == Loss.BINARY_CROSS_ENTROPY:
+                # log(1 + exp(z)) - y z
+                e = exp(zero - magnitude(value))
+                delta = select(value > zero, one, e) / (one + e) - target
+                each = fma(zero - value, target, select(value < zero, zero, value)) + log(one + e)
+            elif loss == Loss.POISSON:
+                # exp(z) - y + y (log(y) - z)
+                e = exp(value)
+                delta = e - target
+                each = fma(target, select(target > zero, log(target), zero) - value, delta)
+            else:
+                delta = value - target
+                if loss == Loss.SQUARED_ERROR:
+                    each = delta * half * delta
+                elif loss == Loss.HUBER:
+                    error = delta
+                    delta = select(delta > limit, limit, select(delta < zero - limit, zero - limit, delta))
+                    each = delta * fma(zero - half, delta, error)
+                else:
+                    # Of the quantile loss, of which the absolute error is twice the median's. A NaN stays.
+                    error = delta
+                    up, down = rise, fall
+                    if loss == Loss.ABSOLUTE_ERROR:
+                        up, down = one, zero - one
+                    delta = select(error > zero, up, select(error < zero, down, error))
+                    each = delta * error
+            if net.weighted:
+                each, delta = each * weights, delta * weights
+            losses = losses + select(inside, each, zero)
+            store(z, i, select(inside, delta, zero))
     return total(losses)
 
 

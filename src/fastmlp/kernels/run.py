@@ -12,15 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.blocks import (
+    BEST_LOSS,
     DONE,
+    EPOCH_LOSS,
+    EPOCH_REST,
     FAN_IN,
     FAN_OUT,
     FIRST,
     HERE,
+    KEY,
+    STALLED,
+    STEP,
+    WHOLE_WEIGHT,
     Data,
     Net,
     aligned,
+    begin_with,
     block_size,
+    in_groups,
     in_rows,
     lay_out,
     new_state,
@@ -28,12 +37,9 @@ from fastmlp.kernels.blocks import (
     shape_of,
 )
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
-from fastmlp.kernels.optimizers import settings_array
+from fastmlp.kernels.optimizers import MOMENTS, settings_array
 from fastmlp.kernels.threads import STOP, SYNC_SIZE
-from fastmlp.options import Activation, Loss, Problem, Solver, Status
-
-MOMENTS = {Solver.SGD: 1, Solver.ADAM: 2}
-
+from fastmlp.options import Activation, Loss, Problem, Snapshot, Status
 
 # A step must keep a thread busy for this long to be worth the hand-overs. From 2-3-2 with 2,000 samples on, 6 us a step, a
 # second thread on a core of its own saves a third; half of that is left to machines that have other work.
@@ -65,33 +71,76 @@ class Run:
     def __init__(
         self,
         problem: Problem,
-        params: NDArray[Any],
+        start: Snapshot,
         X: NDArray[Any],
         y: NDArray[Any],
         order: NDArray[np.int32],
         n_samples: int,
         batch_size: int,
         threads: int | None = 1,
+        total_weight: float | None = None,
+        learns: bool = True,
     ) -> None:
-        dtype = params.dtype
+        params, dtype, settings = start.params, start.params.dtype, problem.hyperparameters
         full_batch = batch_size == n_samples
         self._problem = problem
         self._n_parameters = params.size
-        self._net = plan(problem.sizes, problem.activations, int(problem.loss), y.shape[1], dtype, batch_size)
+        self._net = plan(
+            problem.sizes, problem.activations, int(problem.loss), y.shape[1], dtype, batch_size,
+            dropout=problem.dropout if learns else (), weighted=total_weight is not None, learns=learns,
+        )  # fmt: skip
+        self._shape = shape_of(self._net)
         if threads is None:
             threads = suitable_threads(self._net, batch_size, dtype.itemsize)
         # More threads than shares of the work would only wait.
         self.threads = min(threads, self._net.shares)
-        self._settings = settings_array(problem.hyperparameters, dtype)
-        self._state = new_state(self._net, params, MOMENTS[problem.solver], self.threads)
+        self._settings = settings_array(problem.solver, settings, dtype)
+        clips = settings.l1 > 0 or settings.max_grad_norm > 0
+        self._state = new_state(self._net, dtype, MOMENTS[problem.solver], clips, self.threads)
+        self._state.running[WHOLE_WEIGHT] = n_samples if total_weight is None else total_weight
+        self._take_up(start)
         # Full batches always visit the same blocks: they are laid out once. Minibatches are gathered from the rows.
         place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
         self._data = Data(place(X), place(y), order, n_samples, batch_size, full_batch)
 
+    def _take_up(self, start: Snapshot) -> None:
+        """Go on from what another run has reached."""
+        cursor, size = self._state.cursor, self._net.n_parameters
+        cursor[STEP], cursor[KEY], cursor[STALLED] = start.step, start.key, start.stalled
+        self._state.running[BEST_LOSS] = start.best_loss
+        for place, moment in enumerate(() if start.moments is None else start.moments):
+            self._state.moments[place * size :][: self._n_parameters] = in_groups(self._net, moment)
+        begin_with(self._net, self._state, start.params, start.penalties)
+
+    def begin_again(self, params: NDArray[Any]) -> None:
+        """Take other parameters, and count the samples from 0."""
+        self._state.cursor[DONE] = 0
+        self._state.running[EPOCH_LOSS] = self._state.running[EPOCH_REST] = 0
+        begin_with(self._net, self._state, params, None)
+
+    def snapshot(self) -> Snapshot:
+        """What has been reached; exact at the end of an epoch."""
+        cursor, squares = self._state.cursor, self._net.n_squares
+        first = 2 * squares * int(cursor[STEP] % 2)
+        return Snapshot(
+            self.params, self._moments(), int(cursor[STEP]), int(cursor[KEY]), float(self._state.running[BEST_LOSS]),
+            int(cursor[STALLED]), self._state.squares[first : first + 2 * squares].copy(),
+        )  # fmt: skip
+
+    def _moments(self) -> NDArray[Any]:
+        rows = self._state.moments.reshape(-1, self._net.n_parameters)[:, : self._n_parameters]
+        return np.array([in_rows(self._net, row) for row in rows])
+
+    @property
+    def gradient(self) -> NDArray[Any]:
+        """With the solver that makes no step, the gradient at the parameters, flat."""
+        return in_rows(self._net, self._state.moments[: self._n_parameters])
+
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Train until `until` samples are done, in all epochs together, or for `budget` blocks of them."""
         arguments = (
-            self._net, self._data, self._state, int(self._problem.solver), self._settings, rates, losses, until, budget
+            self._net.layers, self._shape, self._data, self._state, int(self._problem.solver), self._settings, rates,
+            losses, until, budget
         )  # fmt: skip
         return Status(together(run_slabs if self._net.wide else run_blocks, arguments, self.threads))
 

@@ -56,6 +56,18 @@ class MaskType(types.Type):
         super().__init__(name=f"mask({lanes})")
 
 
+class MemoryType(types.Type):
+    """Where an array's elements begin, in rows of `columns` or, where that is 0, one after the other.
+
+    An array is seven values to Numba, which hands each of them from function to function; a kernel needs one of them.
+    """
+
+    def __init__(self, dtype: Any, columns: int) -> None:
+        self.dtype = dtype
+        self.columns = columns
+        super().__init__(name=f"memory({dtype}, {columns})")
+
+
 def ir_vector(vector: VectorType) -> ir.VectorType:
     """The type LLVM knows the vector by."""
     return ir.VectorType(ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType(), vector.lanes)
@@ -71,6 +83,12 @@ class _VectorModel(models.PrimitiveModel):
 class _MaskModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: MaskType) -> None:
         super().__init__(manager, kind, ir.VectorType(ir.IntType(1), kind.lanes))
+
+
+@register_model(MemoryType)
+class _MemoryModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: MemoryType) -> None:
+        super().__init__(manager, kind, manager.lookup(kind.dtype).get_data_type().as_pointer())
 
 
 # Writing instructions: what the intrinsics here, in elementary.py and in dense.py are made of.
@@ -105,7 +123,9 @@ def shuffle(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, lanes: list[int]) -
 
 
 def data_of(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
-    """Where a one-dimensional contiguous array begins."""
+    """Where memory or a contiguous array begins."""
+    if isinstance(kind, MemoryType):
+        return array
     return context.make_array(kind)(context, builder, array).data
 
 
@@ -178,6 +198,26 @@ def lanes(typingctx: Any, array: Any) -> Any:
 
 
 @intrinsic
+def memory(typingctx: Any, array: Any) -> Any:
+    """The memory of a contiguous array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return data_of(context, builder, array, args[0])
+
+    return MemoryType(array.dtype, 0)(array), codegen
+
+
+@intrinsic(prefer_literal=True)
+def table(typingctx: Any, array: Any, columns: Any) -> Any:
+    """The memory of an array of rows in C order, as many columns wide as the constant says."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return data_of(context, builder, array, args[0])
+
+    return MemoryType(array.dtype, columns.literal_value)(array, columns), codegen
+
+
+@intrinsic
 def number(typingctx: Any, array: Any, value: Any) -> Any:
     """An integer in the array's dtype: Numba's own conversion would go by way of float64."""
 
@@ -185,6 +225,16 @@ def number(typingctx: Any, array: Any, value: Any) -> Any:
         return builder.sitofp(args[1], ir.FloatType() if array.dtype == types.float32 else ir.DoubleType())
 
     return array.dtype(array, types.int64), codegen
+
+
+@intrinsic
+def least(typingctx: Any, a: Any, b: Any) -> Any:
+    """The lesser of two integers: Numba would compile a function for it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.icmp_signed("<", *args), *args)
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -344,3 +394,44 @@ for _symbol, _sign in ((operator.lt, "<"), (operator.gt, ">"), (operator.eq, "==
         lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b),
         lambda vector: MaskType(vector.lanes),
     )
+
+
+# Elements of memory, by one index, or by row and column.
+
+
+def _index(kind: Any, index: Any) -> bool:
+    if isinstance(kind, MemoryType) and kind.columns:
+        return isinstance(index, types.BaseTuple) and len(index) == 2
+    return isinstance(kind, MemoryType) and isinstance(index, types.Integer | types.IntEnumMember)
+
+
+@type_callable(operator.getitem)
+def _type_getitem(context: Any) -> Any:
+    return lambda kind, index: kind.dtype if _index(kind, index) else None
+
+
+@type_callable(operator.setitem)
+def _type_setitem(context: Any) -> Any:
+    return lambda kind, index, value: types.none if _index(kind, index) else None
+
+
+def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind, index = signature.args[:2]
+    if not kind.columns:
+        return builder.gep(args[0], [context.cast(builder, args[1], index, types.intp)])
+    row, column = (
+        context.cast(builder, builder.extract_value(args[1], place), index[place], types.intp) for place in (0, 1)
+    )
+    return builder.gep(args[0], [builder.add(builder.mul(row, ir.Constant(row.type, kind.columns)), column)])
+
+
+@lower_builtin(operator.getitem, MemoryType, types.Any)
+def _getitem(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.load(_place(context, builder, signature, args))
+
+
+@lower_builtin(operator.setitem, MemoryType, types.Any, types.Any)
+def _setitem(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind, value = signature.args[0], signature.args[2]
+    builder.store(context.cast(builder, args[2], value, kind.dtype), _place(context, builder, signature, args))
+    return context.get_dummy_value()
