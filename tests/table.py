@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp import reference
 from fastmlp.kernels.run import Run
-from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver
+from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver, Status
 
 ENGINES = {"kernels": Run, "reference": reference.Run}
 # What max|a - b| / max|b| may come to for one gradient or update.
@@ -17,6 +17,8 @@ DTYPES = list(TOLERANCES)
 WHOLE = 1 << 40
 
 IDENTITY, LOGISTIC, TANH, RELU = tuple(Activation)[:4]
+# A net of each kind: with a vector of partial sums for every weight, for those of some layers, and for none.
+NETS = {"narrow": (4, 20, 3), "between": (33, 40, 17, 3), "wide": (200, 170, 3)}
 SOLVERS = {
     "sgd": (Solver.SGD, {}),
     "momentum": (Solver.SGD, {"momentum": 0.9}),
@@ -191,7 +193,29 @@ def _mixed():
             )  # fmt: skip
 
 
-CASES = list(dict.fromkeys([*_shapes(), *_ragged(), *_batches(), *_solvers(), *_others(), *_mixed()]))
+def _together():
+    """What changes a gradient, by threes and fours, with solvers that do not only add it up, in a net of each kind.
+
+    Of batches that are cut into several parts and blocks, or slabs.
+    """
+    batches = {"narrow": (4600, 4300), "between": (700, 600), "wide": (1030, 600)}
+    for net, sizes in NETS.items():
+        hidden = len(sizes) - 2
+        for activation, loss, solver, penalty, weights, dropout, shape in (
+            (Activation.GELU, Loss.CROSS_ENTROPY, "adamw", "clipped-l1-l2", "some", 0.5, "smooth"),
+            (Activation.ELU, Loss.HUBER, "rmsprop", "l1", "none", 0.1, "narrow-huber"),
+            (Activation.MISH, Loss.POISSON, "rmsprop-momentum", "clipped", "many-zero", 0.0, ""),
+            (Activation.TANH, Loss.QUANTILE, "rprop", "l1-l2", "zero-batch", 0.5, "high-quantile"),
+            (Activation.SELU, Loss.ABSOLUTE_ERROR, "none", "clipped-l1-l2", "some", 0.2, ""),
+        ):
+            yield Case(
+                sizes, (activation,) * hidden, loss, solver, penalty, *batches[net], weights,
+                (dropout,) * hidden if dropout else (), shape,
+            )  # fmt: skip
+
+
+TOGETHER = list(_together())
+CASES = list(dict.fromkeys([*_shapes(), *_ragged(), *_batches(), *_solvers(), *_others(), *_mixed(), *TOGETHER]))
 
 
 class Start(NamedTuple):
@@ -246,13 +270,34 @@ def sample_weights(case, order, random):
     return weights
 
 
-def begin(engine, case, given):
-    """A run of the engine."""
-    order = given.order.reshape(-1)
-    start = Snapshot(given.params.copy(), key=20150903)
+def begin(engine, case, given, reached=None, threads=1, learns=True, **settings):
+    """A run of the engine, from the beginning or from what another run has reached, with other settings than the case's."""
+    order, problem = given.order.reshape(-1), case.problem
+    problem = problem._replace(hyperparameters=problem.hyperparameters._replace(**settings))
+    start = reached or Snapshot(given.params.copy(), key=20150903)
     return ENGINES[engine](
-        case.problem, start, given.X, given.y, order, case.n_samples, case.batch_size, total_weight=given.total_weight
+        problem, start, given.X, given.y, order, case.n_samples, case.batch_size, threads, given.total_weight, learns
     )
+
+
+def trained(engine, case, given, epochs, rate, budget=WHOLE, **others):
+    """A run after some epochs, in calls of `budget` blocks, and its losses."""
+    run = begin(engine, case, given, **others)
+    losses = np.full(epochs, np.nan, given.params.dtype)
+    rates = np.full(epochs, rate, given.params.dtype)
+    status, until = Status.RUNNING, epochs * case.n_samples
+    while status == Status.RUNNING:
+        before = run.done
+        status = run.advance(rates, losses, until, budget)
+        assert before <= run.done <= until
+    assert status == Status.FINISHED
+    return run, losses
+
+
+def bits(run, losses):
+    """All that a run has reached, and its losses, which show what the sums over the weights are good for."""
+    reached = run.snapshot()._replace(penalties=None)
+    return [np.asarray(part).tobytes() for part in (*reached, losses)]
 
 
 def objective_and_gradient(engine, case, given):

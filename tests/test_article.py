@@ -210,7 +210,8 @@ def test_three_classes_are_learnt():
 
 def test_four_layers_train():
     result = exercises.four_layers()
-    shallow, smallest, *deep = result.fits
+    # 2-3-3-3 comes to one of several ends, by rounding.
+    shallow, smallest, _, *deep = result.fits
     assert len(shallow.net.sizes) == 3
     for one in deep:
         assert len(one.net.sizes) == 4

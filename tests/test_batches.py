@@ -68,7 +68,7 @@ def test_streamed_rows_give_the_bits_of_rows_in_memory(data, kind, shuffle, monk
     given = KINDS[kind](X)
     whole = np.ascontiguousarray(given._array if kind == "data set" else given, np.float32)
     streams = []
-    monkeypatch.setattr("fastmlp.training.Streamed", lambda *args: streams.append(Streamed(*args)) or streams[-1])
+    monkeypatch.setattr("fastmlp.fitting.Streamed", lambda *args: streams.append(Streamed(*args)) or streams[-1])
     assert fitted(given, y, shuffle=shuffle) == fitted(whole, y, shuffle=shuffle)
     assert len(streams) == 1
     assert len(streams[0].X) == 384  # six batches

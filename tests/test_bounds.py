@@ -12,8 +12,8 @@ from fastmlp.kernels.blocks import PAD
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.jit import FASTMATH
 from fastmlp.kernels.run import Predictor
-from fastmlp.options import Loss
-from table import LOGISTIC, RELU, TANH, WHOLE, Case, begin, start
+from fastmlp.options import Activation, Loss
+from table import LOGISTIC, RELU, TANH, WHOLE, Case, begin, bits, start
 
 GUARD = 4096  # bytes on either side of an array
 PATTERN = 0xFF  # as floats NaN, as integers -1: reading it shows too
@@ -77,11 +77,18 @@ SHAPES = [
     Case((33, 40, 1), (RELU,), Loss.SQUARED_ERROR, n_samples=65, batch_size=64),
     Case((64, 10), (), n_samples=9, batch_size=9),
     Case((5, 33, 33, 3), (RELU, RELU), n_samples=130, batch_size=129),
+    # Panels of slopes, another row of targets, and places for the squares of the gradient.
+    Case((2, 3, 2), (Activation.GELU,), penalty="clipped", n_samples=300, batch_size=300, weights="some"),
+    Case((3, 15, 17, 5), (TANH, Activation.MISH), Loss.POISSON, "", "clipped-l1-l2", 65, 64, "some", (0.5, 0.1)),
+    Case((33, 40, 1), (Activation.SELU,), Loss.HUBER, "", "l1", 65, 64, "many-zero", (0.5,)),
+    Case((33, 40, 3), (Activation.SILU,), penalty="clipped", n_samples=130, batch_size=130, weights="some"),
+    Case((200, 170, 3), (TANH,), n_samples=70, batch_size=70),
+    Case((200, 170, 3), (Activation.GELU,), Loss.QUANTILE, "", "clipped-l1-l2", 600, 520, "some", (0.5,)),
 ]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam", "rmsprop-momentum", "rprop", "none"])
 @pytest.mark.parametrize("case", SHAPES, ids=str)
 def test_nothing_is_touched_outside_the_arrays(case, solver, dtype, monkeypatch):
     case = case._replace(solver=solver)
@@ -99,7 +106,7 @@ def test_nothing_is_touched_outside_the_arrays(case, solver, dtype, monkeypatch)
             run.advance(rates, losses, 2 * case.n_samples, 1)
             run.advance(rates, losses, 2 * case.n_samples, WHOLE)
             outputs = Predictor(case.sizes, case.activations, case.loss, run.params.dtype).outputs(run.params, given.X)[0]
-        results.append((run.params.tobytes(), losses.tobytes(), outputs.tobytes()))
+        results.append((*bits(run, losses), outputs.tobytes()))
         assert len(calls) == (3 if guarded else 0)
         assert all(count >= 4 for count in calls)
     # A read from the zones, which hold NaN, would show here.

@@ -12,7 +12,8 @@ from fastmlp import train
 from fastmlp.kernels import run as running
 from fastmlp.kernels.blocks import plan
 from fastmlp.kernels.run import available_cores, suitable_threads, together
-from fastmlp.options import Activation, Loss
+from fastmlp.options import Activation, Loss, Status
+from table import TOGETHER, WHOLE, Case, begin, bits, start, trained
 
 # Parts of a narrow net, with remainders; blocks of a wide net's slab; several slabs; more threads than shares.
 SHAPES = [
@@ -58,6 +59,33 @@ def test_bits_do_not_depend_on_the_number_of_threads(sizes, n_samples, batch_siz
     for threads in (2, 3, 4, 7, None):
         for _ in range(2):
             assert fitted(sizes, n_samples, batch_size, dtype, threads) == alone
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", TOGETHER, ids=str)
+def test_no_option_makes_bits_depend_on_the_number_of_threads(case, dtype):
+    given = start(case, dtype, epochs=2)
+    alone = bits(*trained("kernels", case, given, 2, 2.0**-7))
+    for threads, budget in ((2, WHOLE), (4, WHOLE), (4, 3)):
+        run, losses = trained("kernels", case, given, 2, 2.0**-7, budget, threads=threads)
+        assert run.threads == threads
+        assert bits(run, losses) == alone
+
+
+@pytest.mark.parametrize(("sizes", "n_samples"), [((2, 3, 2), 5_000), ((30, 64, 64, 2), 700), ((50, 700, 3), 333)])
+def test_all_threads_see_where_a_run_stalls(sizes, n_samples):
+    """One that did not would wait for the others for ever."""
+    case = Case(sizes, (Activation.TANH,) * (len(sizes) - 2), n_samples=n_samples, batch_size=n_samples)
+    given, found = start(case), []
+    for threads in (1, 2, 4):
+        run, losses = begin("kernels", case, given, threads=threads, patience=3, tol=1e9), np.zeros(9)
+        assert run.threads == threads
+        # After the first, no epoch gains so much.
+        for epoch, status in ((4, Status.STALLED), (7, Status.STALLED), (9, Status.FINISHED)):
+            assert run.advance(np.full(9, 2.0**-5), losses, 9 * n_samples, WHOLE) == status
+            assert run.done == epoch * n_samples
+        found.append(bits(run, losses))
+    assert found[1:] == [found[0]] * 2
 
 
 def test_runs_side_by_side_neither_hang_nor_mix():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.initialise import Random
+from fastmlp.notices import warn
 from fastmlp.options import Activation
 
 Choice = TypeVar("Choice", bound=IntEnum)
@@ -88,6 +88,33 @@ def hidden_activations(activation: str | Activation | Sequence[str], n_hidden: i
     return tuple(choice(f"activation[{place}]", name, Activation) for place, name in enumerate(activation))
 
 
+def dropout_shares(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
+    """The share of each hidden layer's outputs that an update leaves out; empty where there is none to leave out."""
+    if isinstance(dropout, (Sequence, np.ndarray)) and not isinstance(dropout, str):
+        if len(dropout) != n_hidden:
+            raise ValueError(
+                f"dropout has {len(dropout)} entries, but there are {n_hidden} hidden layers; "
+                "give one for each, or one number for all"
+            )
+        shares = tuple(real(f"dropout[{place}]", share, 0, 1, below=True) for place, share in enumerate(dropout))
+    else:
+        shares = (real("dropout", dropout, 0, 1, below=True),) * n_hidden
+    return shares if any(shares) else ()
+
+
+def pair(name: str, values: Any, low: float, middle: float) -> tuple[float, float]:
+    """Two numbers, the first above `low` and at most `middle`, the second from `middle` on; `middle` 0 only orders them."""
+    try:
+        first, second = values
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={values!r}: give two numbers") from None
+    first, second = real(f"{name}[0]", first, low, above=True), real(f"{name}[1]", second, low, above=True)
+    if first > second or (middle and not first <= middle <= second):
+        order = f"the first no more and the second no less than {middle:g}" if middle else "the lesser one first"
+        raise ValueError(f"{name}={values!r}: give two numbers, {order}")
+    return first, second
+
+
 def rows_per_batch(batch_size: int | str | None, n_samples: int) -> int:
     """Rows in a batch: all for None, min(200, n) for "auto"; more than there are is clipped with a warning."""
     if batch_size is None:
@@ -98,10 +125,9 @@ def rows_per_batch(batch_size: int | str | None, n_samples: int) -> int:
         return min(AUTO_BATCH, n_samples)
     size = whole("batch_size", batch_size)
     if size > n_samples:
-        warnings.warn(
+        warn(
             f"batch_size={size} is more than the {n_samples} samples; each batch has them all",
             UserWarning,
-            stacklevel=3,
         )
     return min(size, n_samples)
 

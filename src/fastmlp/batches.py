@@ -30,44 +30,97 @@ class Run(Protocol):
 
 
 class Orders:
-    """The row order of each epoch: a shuffle of the one before, as in scikit-learn.
+    """The row order of each epoch.
 
     Shuffling "blocks" draws the order of runs of `ROWS_IN_RUN` rows, and then shuffles the rows of `RUNS_TOGETHER` of them
     at a time: a batch is mixed from many places, and a reader goes to few.
+
+    Parameters
+    ----------
+    random : draws the orders; None keeps the rows as they are.
+    n_samples : rows in an epoch.
+    rows : their numbers, or None where those are 0, 1, ...
+    last : the order that the first one is a shuffle of, or None.
+    by_blocks : shuffle blocks.
     """
 
-    def __init__(self, random: Random | None, n_samples: int, by_blocks: bool = False) -> None:
-        self._random, self._by_blocks = random, by_blocks
-        self._last = np.arange(n_samples, dtype=np.int32)
-        self._runs = np.arange(-(-n_samples // ROWS_IN_RUN))
+    def __init__(
+        self,
+        random: Random | None,
+        n_samples: int,
+        rows: NDArray[Any] | None = None,
+        last: NDArray[Any] | None = None,
+        by_blocks: bool = False,
+    ) -> None:
+        self.random, self.n_samples, self._by_blocks = random, n_samples, by_blocks
+        self._rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
+        # As in scikit-learn, for whom the numbers of a RandomState must be the same; else there is nothing to remember.
+        self._goes_on = isinstance(random, np.random.RandomState) and not by_blocks
+        self.last = self._rows if last is None else last.astype(np.int32)
 
     def draw(self, into: NDArray[np.int32]) -> None:
         """Write the next epoch's order."""
-        if self._random is None:
-            into[:] = self._last
-        elif self._by_blocks:
-            self._random.shuffle(self._runs)
-            places = (self._runs[:, np.newaxis] * ROWS_IN_RUN + np.arange(ROWS_IN_RUN)).ravel()
-            into[:] = places[places < len(into)]
+        into[:] = self.last
+        if self.random is None:
+            return
+        if self._by_blocks:
+            runs = self.random.permutation(-(-len(into) // ROWS_IN_RUN))
+            places = (runs[:, np.newaxis] * ROWS_IN_RUN + np.arange(ROWS_IN_RUN)).ravel()
+            into[:] = self._rows[places[places < len(into)]]
             for start in range(0, len(into), ROWS_IN_RUN * RUNS_TOGETHER):
-                self._random.shuffle(into[start : start + ROWS_IN_RUN * RUNS_TOGETHER])
-        else:
-            into[:] = self._last
-            self._random.shuffle(into)
-            self._last = into
+                self.random.shuffle(into[start : start + ROWS_IN_RUN * RUNS_TOGETHER])
+            return
+        self.random.shuffle(into)
+        if self._goes_on:
+            self.last = into.copy()
+
+    def remembered(self) -> NDArray[np.int32]:
+        """The order that the next one is a shuffle of; empty where it is one of the rows as they are."""
+        return self.last if self._goes_on else np.empty(0, np.int32)
+
+    def place(self) -> tuple[Any, NDArray[np.int32]]:
+        """Where the draws stand, to come back to."""
+        if self.random is None:
+            return None, self.last
+        if isinstance(self.random, np.random.Generator):
+            return self.random.bit_generator.state, self.last
+        return self.random.get_state(legacy=False), self.last
+
+    def come_back(self, place: tuple[Any, NDArray[np.int32]]) -> None:
+        """Draw from there again."""
+        drawn, self.last = place
+        if isinstance(self.random, np.random.Generator):
+            self.random.bit_generator.state = drawn
+        elif self.random is not None:
+            self.random.set_state(drawn)
 
 
 class InMemory:
     """Rows that lie in memory as the engines take them, which gather them by the row order."""
 
     def __init__(self, X: NDArray[Any], y: NDArray[Any], orders: Orders, batch_size: int, epochs: int) -> None:
-        n_samples = len(X)
+        n_samples = orders.n_samples
         self.X, self.y = X, y
-        self._orders, self._total = orders, epochs * n_samples
+        self.orders, self._total = orders, epochs * n_samples
         ahead = 0 if batch_size == n_samples else max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
         self._by_epoch = np.empty((ahead, n_samples), np.int32)
         self.order = self._by_epoch.reshape(-1)
-        self._end = 0
+        self._end = self._drawn_from = 0
+        self._before = orders.place()
+
+    def begin_again(self) -> None:
+        """Do nothing: all rows are there."""
+
+    def settle(self, done: int) -> None:
+        """Take back the draws of epochs that `done` samples have not begun."""
+        if not len(self._by_epoch):
+            return
+        n_samples = self._by_epoch.shape[1]
+        begun = -(-(done - self._drawn_from) // n_samples)
+        if self._drawn_from + begun * n_samples < self._end:
+            self.orders.come_back(self._before)
+            for order in self._by_epoch[:begun]:
+                self.orders.draw(order)
 
     def ready_until(self, run: Run) -> int:
         """Until how many samples done the rows are there; draws more orders where they have run out."""
@@ -76,9 +129,10 @@ class InMemory:
         if run.done == self._end:
             run.order_begins_at(self._end)
             n_samples = self._by_epoch.shape[1]
+            self._before, self._drawn_from = self.orders.place(), self._end
             n_orders = min(len(self._by_epoch), (self._total - self._end) // n_samples)
             for order in self._by_epoch[:n_orders]:
-                self._orders.draw(order)
+                self.orders.draw(order)
             self._end += n_orders * n_samples
         return self._end
 
@@ -91,8 +145,9 @@ class Streamed:
     """
 
     def __init__(self, source: Any, y: NDArray[Any], orders: Orders, batch_size: int, epochs: int) -> None:
-        n_samples, n_features = source.shape
-        self._source, self._targets, self._orders = source, y, orders
+        n_samples = orders.n_samples
+        n_features = source.shape[1]
+        self._source, self._targets, self.orders = source, y, orders
         self._total = epochs * n_samples
         batches = max(1, BYTES_READ_AT_ONCE // (batch_size * n_features * y.itemsize))
         rows = min(n_samples, batches * batch_size)
@@ -101,13 +156,20 @@ class Streamed:
         self._of_epoch = np.empty(n_samples, np.int32)
         self._end = 0
 
+    def settle(self, done: int) -> None:
+        """Do nothing: orders are drawn when their epochs begin."""
+
+    def begin_again(self) -> None:
+        """Read from the first row on again."""
+        self._end = 0
+
     def ready_until(self, run: Run) -> int:
         """Until how many samples done the rows are there; reads more where they have run out."""
         if run.done == self._end < self._total:
             n_samples = len(self._of_epoch)
             start = self._end % n_samples
             if start == 0:
-                self._orders.draw(self._of_epoch)
+                self.orders.draw(self._of_epoch)
             rows = self._of_epoch[start : start + len(self.X)]
             read_rows(self._source, rows, self.X)
             np.take(self._targets, rows, axis=0, out=self.y[: len(rows)])

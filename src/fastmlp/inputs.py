@@ -1,15 +1,13 @@
-"""What users hand in, checked and brought into the form the engines take, with NumPy alone."""
+"""Features as users hand them in, checked and brought into the form the engines take, with NumPy alone."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.options import Loss
+from fastmlp.notices import warn
 
 # Columns whose spreads differ by more than this train badly: one rate cannot suit both.
 MOST_SPREAD = 100
@@ -18,20 +16,6 @@ ROWS_AT_ONCE = 65_536
 # X that would need a larger copy is read some batches at a time.
 LARGEST_COPY = 64_000_000
 BYTES_CHECKED_AT_ONCE = 4_000_000
-
-
-class Targets(NamedTuple):
-    """What is to be predicted.
-
-    `values` is (n_samples, 1) class numbers for the cross-entropy, else (n_samples, n_outputs) targets, in the working
-    dtype; `flat` says whether `y` had one dimension.
-    """
-
-    values: NDArray[Any]
-    n_outputs: int
-    classes: NDArray[Any] | None
-    flat: bool
-    loss: Loss
 
 
 def working_dtype(X: ArrayLike, dtype: Any) -> np.dtype[Any]:
@@ -67,7 +51,7 @@ def as_matrix(X: ArrayLike, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any
     if hasattr(X, "toarray"):
         raise TypeError("X is a sparse matrix: give a dense array, X.toarray()")
     columns = getattr(X, "columns", None)
-    array = _array("X", X)
+    array = as_array("X", X)
     if array.ndim != 2:
         hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
         raise ValueError(f"X has {array.ndim} dimension(s), but needs rows and columns: {hint}")
@@ -127,7 +111,9 @@ def checked_sample(X: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.concatenate(kept)
 
 
-def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` as an array; ValueError where its rows have different lengths."""
+    """`values` as an array; ValueError where its rows have different lengths."""
     try:
         return np.asarray(values)
     except ValueError:
@@ -175,123 +161,15 @@ def warn_of_wild_scales(rows: NDArray[Any]) -> None:
     narrow = np.where(spread > 0, spread, np.inf)
     widest, narrowest = int(spread.argmax()), int(narrow.argmin())
     if spread[widest] > MOST_SPREAD * narrow[narrowest]:
-        warnings.warn(
+        warn(
             f"X: column {widest} spreads {spread[widest] / narrow[narrowest]:.3g} times as wide as column {narrowest}; "
             "training will be slow or diverge. Standardise X: (X - X.mean(axis=0)) / X.std(axis=0)",
             UserWarning,
-            stacklevel=3,
         )
 
 
-def check_lengths(n_rows: int, y: NDArray[Any]) -> None:
+def check_lengths(n_rows: int, y: NDArray[Any], name: str = "y") -> None:
     """Raise ValueError where `y` has not one entry for each row of X."""
     n_targets = y.shape[0] if y.ndim else 0
     if n_targets != n_rows:
-        raise ValueError(f"X has {n_rows} rows, but y has {n_targets}: give one target for each row")
-
-
-def as_targets(y: ArrayLike, n_samples: int, dtype: np.dtype[Any], loss: str | Loss | None) -> Targets:
-    """Labels to class numbers, values to targets, by the type of `y` unless `loss` says what is meant.
-
-    float is regression; int, bool, string and object are classes; an integer matrix of 0 and 1 is multilabel.
-
-    Raises
-    ------
-    TypeError
-        If `y` is complex, or mixes labels that cannot be compared.
-    ValueError
-        If `y` is empty, has another length than X, holds a single class, NaN or infinity, or does not suit `loss`.
-    """
-    array = _array("y", y)
-    if np.iscomplexobj(array):
-        raise TypeError("y is complex: give real targets or labels")
-    check_lengths(n_samples, array)
-    if array.ndim > 2:
-        raise ValueError(f"y has {array.ndim} dimensions: give one target, or one row of targets, for each row of X")
-    flat = array.ndim == 1
-    if array.ndim == 2 and array.shape[1] == 1:
-        array, flat = array[:, 0], True
-    chosen = _named_loss(loss) if loss is not None else _inferred_loss(array)
-    if chosen == Loss.SQUARED_ERROR:
-        return _values(array, dtype, flat)
-    if array.ndim == 2:
-        if chosen == Loss.CROSS_ENTROPY:
-            raise ValueError(
-                f"y has shape {array.shape}: the cross-entropy takes one label for each row; for rows of 0 and 1 "
-                "name loss='binary_cross_entropy'"
-            )
-        return _labels(array, dtype)
-    return _classes(array, dtype, chosen)
-
-
-def _named_loss(loss: str | Loss) -> Loss:
-    names = {member.name.lower(): member for member in Loss}
-    if isinstance(loss, Loss):
-        return loss
-    if not isinstance(loss, str) or loss not in names:
-        raise ValueError(f"loss={loss!r} is unknown: choose one of {', '.join(map(repr, names))}, or None to go by y")
-    return names[loss]
-
-
-def _chunks(y: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Some rows at a time: what is made of them stays small."""
-    return (y[start : start + ROWS_AT_ONCE] for start in range(0, len(y), ROWS_AT_ONCE))
-
-
-def _only_zeros_and_ones(y: NDArray[Any]) -> bool:
-    return all(((part == 0) | (part == 1)).all() for part in _chunks(y))
-
-
-def _inferred_loss(y: NDArray[Any]) -> Loss:
-    if y.dtype.kind == "f":
-        if y.size and _only_zeros_and_ones(y):
-            warnings.warn(
-                "y holds only 0.0 and 1.0, and floats mean regression; for classes give y.astype(int)",
-                UserWarning,
-                stacklevel=4,
-            )
-        return Loss.SQUARED_ERROR
-    return Loss.BINARY_CROSS_ENTROPY if y.ndim == 2 else Loss.CROSS_ENTROPY
-
-
-def _values(y: NDArray[Any], dtype: np.dtype[Any], flat: bool) -> Targets:
-    try:
-        with np.errstate(over="ignore"):
-            values = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
-    except (TypeError, ValueError):
-        raise ValueError("y holds what is no number: squared error needs numbers; for labels leave loss at None") from None
-    if not np.isfinite(values).all():
-        if np.isfinite(y.astype(np.float64)).all():
-            raise ValueError(f"y holds values too large for {dtype}: scale y, or give dtype='float64'")
-        raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
-    return Targets(values, values.shape[1], None, flat, Loss.SQUARED_ERROR)
-
-
-def _labels(y: NDArray[Any], dtype: np.dtype[Any]) -> Targets:
-    if y.dtype.kind not in "iubf" or not _only_zeros_and_ones(y):
-        raise ValueError(
-            "y is a matrix, which means one column of 0 and 1 for each label, but it holds other values; "
-            "for regression give floats, for classes one label for each row"
-        )
-    return Targets(np.ascontiguousarray(y, dtype=dtype), y.shape[1], None, False, Loss.BINARY_CROSS_ENTROPY)
-
-
-def _classes(y: NDArray[Any], dtype: np.dtype[Any], loss: Loss) -> Targets:
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
-    try:
-        classes = np.unique(np.concatenate([np.unique(part) for part in _chunks(y)]))
-    except TypeError:
-        raise TypeError("y mixes labels that cannot be compared, or lacks some: give labels of one type") from None
-    if len(classes) < 2:
-        raise ValueError(f"y holds a single class, {classes[0]!r}: give samples of at least two")
-    if loss == Loss.BINARY_CROSS_ENTROPY and len(classes) > 2:
-        raise ValueError(
-            f"y holds {len(classes)} classes: loss='binary_cross_entropy' takes two, or a matrix of 0 and 1; "
-            "for more classes leave loss at None"
-        )
-    n_outputs = 1 if loss == Loss.BINARY_CROSS_ENTROPY else len(classes)
-    numbers = np.empty((len(y), 1), dtype)
-    for start, part in enumerate(_chunks(y)):
-        numbers[start * ROWS_AT_ONCE :][: len(part), 0] = np.searchsorted(classes, part)
-    return Targets(numbers, n_outputs, classes, True, loss)
+        raise ValueError(f"X has {n_rows} rows, but {name} has {n_targets}: give one target for each row")

@@ -16,6 +16,7 @@ from fastmlp.options import Activation, Loss
 
 if TYPE_CHECKING:
     from fastmlp.kernels.run import Predictor
+    from fastmlp.state import TrainingState
 
 
 @dataclass(eq=False)
@@ -29,7 +30,7 @@ class Network:
     activations : tuple of Activation
         One for each hidden layer.
     loss : Loss
-        What was minimised; it decides the outputs' activation (softmax, logistic or identity).
+        What was minimised; it decides the outputs' activation (softmax, logistic, exp or identity).
     params : ndarray, flat
         All weights, layer after layer, each (fan_in, fan_out) in C order, then all biases. `weights` and `biases` are
         views of it.
@@ -40,6 +41,16 @@ class Network:
     loss_curve : ndarray (n_epochs,)
         For each epoch the mean of its batches' objectives, weighted by their samples, each taken before its update,
         penalty included.
+    validation_curve : ndarray (n_epochs,) or None
+        The validation samples' loss after each epoch, without penalties, label smoothing and dropout; None without
+        validation.
+    validation_scores : ndarray (n_epochs,) or None
+        Their score in the metric that chose the best epoch: the larger the better. With ``metric="loss"`` the loss with its
+        sign changed.
+    best_epoch : int or None
+        The epoch, counted from 1, after which the parameters were these; 0 for the start weights, None without validation.
+    status : str
+        How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted" or "diverged".
     """
 
     sizes: tuple[int, ...]
@@ -49,6 +60,12 @@ class Network:
     classes: NDArray[Any] | None
     flat_targets: bool
     loss_curve: NDArray[Any]
+    validation_curve: NDArray[Any] | None = None
+    validation_scores: NDArray[Any] | None = None
+    best_epoch: int | None = None
+    status: str = "finished"
+    # What a training that goes on from this net needs beside it.
+    _training: TrainingState | None = field(default=None, repr=False, compare=False)
     _predictor: Predictor | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -64,6 +81,11 @@ class Network:
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64: what the net was trained in and predicts in."""
         return self.params.dtype
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the net predicts classes or labels, not values."""
+        return self.loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)
 
     @property
     def n_epochs(self) -> int:
@@ -132,7 +154,7 @@ class Network:
         ValueError
             If the net is a regression net, or `X` has another number of columns than in training or is not finite.
         """
-        if self.loss not in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
+        if not self.is_classifier:
             raise ValueError("predict_proba: a regression net has no probabilities; use predict")
         outputs = self._outputs(X)
         if self.classes is not None and outputs.shape[1] == 1:
@@ -158,13 +180,17 @@ class Network:
             If `X` has another number of columns than in training or is not finite.
         """
         if self.classes is not None:
-            return np.asarray(self.classes[self.predict_proba(X).argmax(axis=1)])
+            return np.asarray(self.classes[self._places_of_classes(X)])
         outputs = self._outputs(X)
         if self.loss == Loss.BINARY_CROSS_ENTROPY:
             outputs = (outputs > 0.5).astype(np.int64)
         return outputs[:, 0] if self.flat_targets else outputs
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def _places_of_classes(self, X: ArrayLike) -> NDArray[np.intp]:
+        outputs = self._outputs(X)
+        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy, or for regression the coefficient of determination R2, averaged over the outputs.
 
         For multilabel nets a row counts as right when all its labels are.
@@ -173,6 +199,7 @@ class Network:
         ----------
         X : array-like (n_samples, n_features)
         y : array-like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like (n_samples,) or None
 
         Raises
         ------
@@ -185,12 +212,13 @@ class Network:
         if wanted.size != predicted.size:
             raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
         wanted = wanted.reshape(predicted.shape)
-        if self.loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if self.is_classifier:
             right = predicted == wanted
-            return float((right if right.ndim == 1 else right.all(axis=1)).mean())
+            return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
         wanted = wanted.astype(np.float64)
-        errors = ((wanted - predicted) ** 2).sum(axis=0)
-        spread = ((wanted - wanted.mean(axis=0)) ** 2).sum(axis=0)
+        errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
+        spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
         # As in scikit-learn: constant targets score 1 when met exactly, else 0.
         r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
         return float(np.mean(r2))

@@ -1,6 +1,7 @@
 """Learning-rate schedules: functions of the epoch, counted from 0, that return a factor on the learning rate.
 
-``train`` evaluates a schedule once, before training, so any Python function will do and none costs time in the loop.
+``train`` evaluates a schedule once, before training, so any Python function will do and none costs time in the loop. Epochs
+count on where a training goes on from another's net.
 """
 
 from __future__ import annotations
@@ -69,9 +70,31 @@ class _Cosine(_WithWarmup):
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
 
 
+@dataclass(frozen=True)
+class InverseScaling:
+    """A schedule that counts samples, and so is complete once it knows how many an epoch has."""
+
+    power_t: float
+
+    def of(self, n_samples: int) -> Schedule:
+        """The factor by epoch, of epochs with so many samples."""
+        return lambda epoch: (epoch * n_samples + 1) ** -self.power_t
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """A schedule that goes by how training goes, and so is none of the epoch."""
+
+    decay: float
+    least: float
+
+
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise ValueError(f"{name}={value!r}: give {expected}")
+
+
+AnySchedule = str | Schedule | InverseScaling | Adaptive | None
 
 
 def constant(*, warmup: int = 0) -> Schedule:
@@ -131,18 +154,72 @@ def cosine(*, epochs: int, final: float = 0.0, warmup: int = 0) -> Schedule:
     return _Cosine(warmup, epochs, final)
 
 
-# What a name alone means, given the run's number of epochs.
-NAMED: dict[str, Callable[[int], Schedule]] = {
+def invscaling(*, power_t: float = 0.5) -> InverseScaling:
+    """Divide the rate by a power of the samples seen, as scikit-learn does: ``1 / (epoch * n_samples + 1)**power_t``.
+
+    Raises
+    ------
+    ValueError
+        If `power_t` is negative.
+    """
+    _require(power_t >= 0, "power_t", power_t, "a number from 0 on")
+    return InverseScaling(power_t)
+
+
+def adaptive(*, decay: float = 0.2, least: float = 1e-6) -> Adaptive:
+    """Multiply the rate by `decay` wherever training would else stop early; stop once the rate is no more than `least`.
+
+    As scikit-learn's: after `patience` epochs (10 unless ``train`` is told) without a gain of `tol` in the objective or,
+    with validation, in its score.
+
+    Raises
+    ------
+    ValueError
+        If `decay` is not between 0 and 1, or `least` is not above 0.
+    """
+    _require(0 < decay < 1, "decay", decay, "a number above 0 and below 1")
+    _require(least > 0, "least", least, "a number above 0")
+    return Adaptive(decay, least)
+
+
+# What a name alone means, given the number of epochs.
+NAMED: dict[str, Callable[[int], Schedule | InverseScaling | Adaptive]] = {
     "constant": lambda epochs: constant(),
     "exponential": lambda epochs: exponential(),
     "inverse_time": lambda epochs: inverse_time(),
     "step": lambda epochs: step(every=max(1, -(-epochs // 3))),
     "cosine": lambda epochs: cosine(epochs=epochs),
+    "invscaling": lambda epochs: invscaling(),
+    "adaptive": lambda epochs: adaptive(),
 }
 
 
-def rates(schedule: str | Schedule | None, learning_rate: float, epochs: int) -> NDArray[np.float64]:
-    """The learning rate of each epoch.
+def named(schedule: AnySchedule, epochs: int) -> Schedule | InverseScaling | Adaptive:
+    """The schedule that is meant, for training until so many epochs are done.
+
+    Raises
+    ------
+    ValueError
+        If `schedule` is an unknown name.
+    TypeError
+        If `schedule` is neither a name, a callable nor None.
+    """
+    if schedule is None:
+        return constant()
+    if isinstance(schedule, str):
+        if schedule not in NAMED:
+            names = ", ".join(map(repr, NAMED))
+            raise ValueError(f"schedule={schedule!r} is unknown: choose one of {names}, or give a function of the epoch")
+        return NAMED[schedule](epochs)
+    if not callable(schedule) and not isinstance(schedule, InverseScaling | Adaptive):
+        raise TypeError(f"schedule={schedule!r}: give a name or a function from the epoch to a factor")
+    return schedule
+
+
+def rates(
+    schedule: AnySchedule, learning_rate: float, epochs: int, first: int = 0, n_samples: int = 1
+) -> NDArray[np.float64]:
+    """The learning rate of each of `epochs` epochs, counted from `first`, each of `n_samples` samples.
 
     Raises
     ------
@@ -151,17 +228,14 @@ def rates(schedule: str | Schedule | None, learning_rate: float, epochs: int) ->
     TypeError
         If `schedule` is neither a name, a callable nor None.
     """
-    if schedule is None:
+    schedule = named(schedule, first + epochs)
+    if isinstance(schedule, Adaptive) or schedule == constant():
         return np.full(epochs, float(learning_rate))
-    if isinstance(schedule, str):
-        if schedule not in NAMED:
-            names = ", ".join(map(repr, NAMED))
-            raise ValueError(f"schedule={schedule!r} is unknown: choose one of {names}, or give a function of the epoch")
-        schedule = NAMED[schedule](epochs)
-    if not callable(schedule):
-        raise TypeError(f"schedule={schedule!r}: give a name or a function from the epoch to a factor")
-    factors = np.array([schedule(epoch) for epoch in range(epochs)], dtype=np.float64)
+    function = schedule.of(n_samples) if isinstance(schedule, InverseScaling) else schedule
+    factors = np.array([function(epoch) for epoch in range(first, first + epochs)], dtype=np.float64)
     wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
     if wrong.size:
-        raise ValueError(f"schedule returned {factors[wrong[0]]} for epoch {wrong[0]}: give finite factors from 0 on")
+        raise ValueError(
+            f"schedule returned {factors[wrong[0]]} for epoch {first + wrong[0]}: give finite factors from 0 on"
+        )
     return factors * learning_rate

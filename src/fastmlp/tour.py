@@ -73,7 +73,7 @@ def walk(console: Console, chapters: Sequence[tuple[int, Chapter]], out: Path | 
             for number, chapter in chapters:
                 _tell(console, number, chapter, out, fast)
         except RuntimeWarning as warning:
-            if isinstance(warning.__context__, KeyboardInterrupt):
+            if str(warning).startswith("interrupted"):
                 raise KeyboardInterrupt from None
             raise
     console.print()

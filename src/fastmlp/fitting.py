@@ -1,0 +1,205 @@
+"""``fit``: draws what is random, lets a run train, and makes a network of what comes out."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import schedules
+from fastmlp.arguments import in_dtype, random_source, rows_per_batch
+from fastmlp.batches import InMemory, Orders, Streamed
+from fastmlp.initialise import Random, start_params
+from fastmlp.inputs import warn_of_wild_scales
+from fastmlp.lbfgs import Lbfgs
+from fastmlp.loop import Callback, Job, Loop
+from fastmlp.network import Network
+from fastmlp.notices import warn
+from fastmlp.options import Problem, Snapshot, Solver
+from fastmlp.samples import Samples, hold_out
+from fastmlp.state import Before, Best, TrainingState
+from fastmlp.validation import Evaluator, Metric
+
+if TYPE_CHECKING:
+    from fastmlp.kernels.run import Run as KernelRun
+    from fastmlp.reference import Run as ReferenceRun
+
+ENGINES = ("kernels", "reference")
+# Solvers that take no minibatches and set their steps themselves.
+FULL_BATCH = (Solver.RPROP, Solver.LBFGS)
+# Dropout's keys are drawn below this.
+KEYS = 1 << 62
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Setup:
+    """A training as asked for; all but the validation, the batch size and the seed are checked."""
+
+    problem: Problem
+    samples: Samples
+    before: Before
+    validation: Any
+    metric: Metric
+    learning_rate: float
+    schedule: schedules.AnySchedule
+    epochs: int
+    batch_size: int | str | None
+    shuffle: bool | str
+    init: Any
+    seed: int | Random | None
+    patience: int | None
+    max_seconds: float
+    max_fun: int
+    callback: Callback | None
+    callback_every: int
+    progress: bool
+    threads: int | None
+    engine: str
+
+
+def fit(setup: Setup) -> Network:
+    """Train as set up."""
+    problem, samples, before = setup.problem, setup.samples, setup.before
+    dtype = samples.targets.values.dtype
+    before.forget_unless(len(samples.targets.values), dtype, _name(setup.metric), setup.validation is not None)
+    state = before.state
+    random = state.random if state is not None and setup.seed is None else random_source(setup.seed)
+    # Draws in this order: start weights, samples held out, dropout's key, row orders.
+    if before.net is None:
+        begin = Snapshot(in_dtype("init", start_params(setup.init, problem.sizes, random), dtype))
+    else:
+        begin = before.snapshot(problem.solver, dtype)
+    held = hold_out(samples, setup.validation, random, None if state is None else state.held_out)
+    if problem.dropout and (not begin.key or setup.seed is not None):
+        begin = begin._replace(key=_key(random))
+    warn_of_wild_scales(samples.sample)
+    batches, size = _batches(setup, random, state)
+    rates = _rates(setup, dtype)
+    engine = _engine(setup.engine)
+    run = engine(
+        problem, begin, batches.X, batches.y, batches.order, samples.n_samples, size, setup.threads, samples.total_weight
+    )
+    evaluator = None if held is None else Evaluator(engine, problem, held, setup.metric, setup.threads)
+    loop = _loop(setup, run, batches, rates, evaluator)
+    loop.train()
+    batches.settle(run.done)
+    return _network(setup, loop, random, batches.orders)
+
+
+def _name(metric: Metric) -> str:
+    return metric if isinstance(metric, str) else "a function"
+
+
+def _key(random: Random) -> int:
+    if isinstance(random, np.random.Generator):
+        return int(random.integers(1, KEYS))
+    return int(random.randint(1, KEYS, dtype=np.int64))
+
+
+def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
+    if name == "reference":
+        from fastmlp.reference import Run
+
+        return Run
+    from fastmlp.kernels.run import Run as CompiledRun
+
+    return CompiledRun
+
+
+def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple[InMemory | Streamed, int]:
+    """The rows as they come, and how many are in a batch."""
+    samples, shuffle = setup.samples, setup.shuffle
+    n_samples, rows, X = samples.n_samples, samples.rows, samples.X
+    size = rows_per_batch(setup.batch_size, n_samples)
+    values = samples.values(setup.problem.hyperparameters.label_smoothing)
+    if rows is not None and size == n_samples and not samples.streamed:
+        # Full batches take all that there is.
+        X, values, rows = X[rows], values[rows], None
+    last = state.order if state is not None and setup.seed is None and len(state.order) == n_samples else None
+    orders = Orders(random if shuffle else None, n_samples, rows, last, by_blocks=shuffle == "blocks")
+    return (Streamed if samples.streamed else InMemory)(X, values, orders, size, setup.epochs), size
+
+
+def _rates(setup: Setup, dtype: np.dtype[Any]) -> Array:
+    """The learning rate of each epoch, as far as it is known before."""
+    before, samples = setup.before, setup.samples
+    rates = schedules.rates(setup.schedule, setup.learning_rate, setup.epochs, before.n_epochs, samples.n_samples)
+    if before.state is not None and isinstance(schedules.named(setup.schedule, setup.epochs), schedules.Adaptive):
+        rates = rates * before.state.rate_factor
+    return in_dtype("learning_rate", rates, dtype)
+
+
+def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, evaluator: Evaluator | None) -> Loop:
+    before, state, samples = setup.before, setup.before.state, setup.samples
+    adaptive = schedules.named(setup.schedule, setup.epochs)
+    best = Best() if state is None or evaluator is None else state.best
+    job = Job(
+        run=run,
+        batches=batches,
+        n_samples=samples.n_samples,
+        rates=rates,
+        first=before.n_epochs,
+        curves=before.curves(),
+        describe=lambda params, curves, status: _described(setup, params, curves, status),
+        evaluator=evaluator,
+        best=best,
+        patience=setup.patience,
+        tol=setup.problem.hyperparameters.tol,
+        adaptive=adaptive if isinstance(adaptive, schedules.Adaptive) else None,
+        callback=setup.callback,
+        callback_every=setup.callback_every,
+        max_seconds=setup.max_seconds,
+        progress=setup.progress,
+    )
+    if setup.problem.solver != Solver.LBFGS:
+        return Loop(job)
+    if state is not None and state.start is not None and state.solver == Solver.LBFGS:
+        return Lbfgs(job, state.start, state.iterations, setup.max_fun)
+    return Lbfgs(job, run.params, 0, setup.max_fun)
+
+
+def _described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], status: str) -> Network:
+    """The net of these parameters."""
+    problem, kind = setup.problem, setup.samples.targets.kind
+    losses, validation, scores = curves
+    validated = bool(np.isfinite(scores).any())
+    return Network(
+        problem.sizes, problem.activations, problem.loss, params, kind.classes, kind.flat, losses,
+        validation if validated else None, scores if validated else None, status=status,
+    )  # fmt: skip
+
+
+def _network(setup: Setup, loop: Loop, random: Random, orders: Orders) -> Network:
+    """The net that comes out, with what another training needs to go on from it."""
+    params = loop.params()
+    net = _described(setup, params, loop.curves(), loop.status)
+    message = loop.warning()
+    if message is not None:
+        warn(message, RuntimeWarning)
+    best = loop.job.best
+    if best.params is not None:
+        net.best_epoch = best.epoch
+    snapshot, samples, before = loop.snapshot(), setup.samples, setup.before
+    if snapshot is None:
+        return net
+    n_rows = len(samples.targets.values)
+    held = None if samples.rows is None else np.delete(np.arange(n_rows), samples.rows)
+    factor = 1.0 if before.state is None else before.state.rate_factor
+    net._training = TrainingState(
+        setup.problem.solver,
+        snapshot,
+        copy.deepcopy(random),
+        orders.remembered(),
+        n_rows,
+        held,
+        factor * loop.rate_factor,
+        best,
+        None if best.params is None else _name(setup.metric),
+        *loop.origin(),
+    )
+    return net

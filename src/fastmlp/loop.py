@@ -1,0 +1,259 @@
+"""A training, epoch after epoch: chunks of compiled work, and between them all that Python has to see to.
+
+Chunks take about `CHUNK_SECONDS` and do not show in the results. Where something has to be seen to after certain epochs
+(validation, callbacks) a chunk ends there too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.batches import InMemory, Streamed
+from fastmlp.network import Network
+from fastmlp.options import Snapshot, Status
+from fastmlp.progress import Report, reporting
+from fastmlp.schedules import Adaptive
+from fastmlp.state import Best
+from fastmlp.validation import Evaluator
+
+CHUNK_SECONDS = 0.05
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Epoch:
+    """What a callback is told after an epoch.
+
+    Attributes
+    ----------
+    epoch : epochs done, those of a training gone on from among them.
+    loss : the epoch's mean objective, as in ``loss_curve``.
+    learning_rate : that of the epoch.
+    validation_loss, validation_score : as in ``validation_curve`` and ``validation_scores``; None without validation.
+    """
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    validation_loss: float | None
+    validation_score: float | None
+    _describe: Callable[[], Network] = field(repr=False)
+
+    @property
+    def network(self) -> Network:
+        """The net as it is now, a copy."""
+        return self._describe()
+
+
+Callback = Callable[[Epoch], Any]
+
+
+@dataclass
+class Job:
+    """A training, checked and ready to begin.
+
+    `rates` has one for each epoch to be done, and `first` counts the epochs done before. `curves` are theirs: losses,
+    validation losses, scores. `describe` makes a net of parameters, curves and status.
+    """
+
+    run: Any
+    batches: InMemory | Streamed
+    n_samples: int
+    rates: Array
+    first: int
+    curves: tuple[Array, Array, Array]
+    describe: Callable[[Array, tuple[Array, Array, Array], str], Network]
+    evaluator: Evaluator | None
+    best: Best
+    patience: int | None
+    tol: float
+    adaptive: Adaptive | None
+    callback: Callback | None
+    callback_every: int
+    max_seconds: float
+    progress: bool
+
+
+class Loop:
+    """A training in progress; ``status`` says how it ended."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.run = job, job.run
+        self.losses = np.zeros(len(job.rates), job.rates.dtype)
+        self.rates = job.rates.copy()
+        self.validation: list[float] = []
+        self.scores: list[float] = []
+        self.rate_factor = 1.0
+        self.status = "finished"
+        self._seen = 0
+        self._begin = time.perf_counter()
+
+    def train(self) -> None:
+        """Train to the end, or to where something stops it."""
+        with reporting(self.job.progress, len(self.rates)) as report:
+            try:
+                self._advance(report)
+            except KeyboardInterrupt:
+                self.status = "interrupted"
+
+    @property
+    def done(self) -> int:
+        """Whole epochs done."""
+        return int(self.run.done // self.job.n_samples)
+
+    def _advance(self, report: Report) -> None:
+        job, run, pace = self.job, self.run, Pace()
+        total = len(self.rates) * job.n_samples
+        while run.done < total:
+            until = min(job.batches.ready_until(run), self._next_look() * job.n_samples)
+            begin = time.perf_counter()
+            status = run.advance(self.rates, self.losses, until, pace.budget)
+            pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
+            if status == Status.DIVERGED:
+                self.status = "diverged"
+                return
+            stops = self._look() if self.done > self._seen else False
+            if status == Status.STALLED:
+                stops = stops or self._stall()
+            self._tell(report)
+            if stops:
+                return
+            if self.is_out_of_time():
+                self.status = "out of time"
+                return
+
+    def is_out_of_time(self) -> bool:
+        """Whether there is no time left."""
+        return time.perf_counter() - self._begin > self.job.max_seconds
+
+    def _next_look(self) -> int:
+        """How many epochs may be done before something has to be seen to."""
+        job, done = self.job, self.done
+        if job.evaluator is not None:
+            return done + 1
+        if job.callback is not None:
+            return min(len(self.rates), done + job.callback_every - (job.first + done) % job.callback_every)
+        return len(self.rates)
+
+    def _look(self) -> bool:
+        """See to what an epoch's end asks for; say whether to stop."""
+        self._seen = self.done
+        stops = self._validate(self.run.params, self._seen) if self.job.evaluator is not None else False
+        return self._call_back() or stops
+
+    def _validate(self, params: Array, done: int) -> bool:
+        """Measure the parameters after so many epochs and keep the best; say whether there was no gain for too long."""
+        job, best = self.job, self.job.best
+        assert job.evaluator is not None
+        loss, score = job.evaluator(job.describe(params, job.curves, self.status))
+        self.validation.append(loss)
+        self.scores.append(score)
+        best.stalled = 0 if score >= best.score + job.tol else best.stalled + 1
+        if score > best.score:
+            best.score, best.epoch, best.params = score, job.first + done, params.copy()
+        if job.patience is None or best.stalled < job.patience:
+            return False
+        best.stalled = 0
+        return self._stall()
+
+    def _stall(self) -> bool:
+        """Lower the rate, or say that it is time to stop."""
+        adaptive, done = self.job.adaptive, self.done
+        if adaptive is not None and done < len(self.rates) and self.rates[done] > adaptive.least:
+            self.rates[done:] *= self.rates.dtype.type(adaptive.decay)
+            self.rate_factor *= adaptive.decay
+            return False
+        self.status = "stopped early"
+        return True
+
+    def _call_back(self) -> bool:
+        """Tell the callback, where it is its turn; say whether it wants to stop."""
+        job, done = self.job, self._seen
+        if job.callback is None or (job.first + done) % job.callback_every:
+            return False
+        state = Epoch(
+            job.first + done,
+            float(self.losses[done - 1]),
+            float(self.rates[done - 1]),
+            self.validation[-1] if self.validation else None,
+            self.scores[-1] if self.scores else None,
+            lambda: job.describe(self.run.params, self.curves(), self.status),
+        )
+        if job.callback(state) is not True:
+            return False
+        self.status = "stopped by callback"
+        return True
+
+    def _tell(self, report: Report) -> None:
+        done = self.done
+        validation = self.validation[-1] if self.validation else math.nan
+        last = max(0, done - 1)
+        report(done, float(self.losses[last]), float(self.rates[min(done, len(self.rates) - 1)]), validation)
+
+    def curves(self) -> tuple[Array, Array, Array]:
+        """Losses, validation losses and scores of all epochs done."""
+        losses = self.losses[: self.done]
+        # There may have been no validation, or none yet of the last epoch.
+        validation, scores = np.full((2, len(losses)), np.nan)
+        validation[: len(self.validation)], scores[: len(self.scores)] = self.validation, self.scores
+        before, validation_before, scores_before = self.job.curves
+        return (
+            np.concatenate([before.astype(losses.dtype), losses]),
+            np.concatenate([validation_before, validation]).astype(losses.dtype),
+            np.concatenate([scores_before, scores]),
+        )
+
+    def origin(self) -> tuple[Array | None, int]:
+        """Parameters that training can be repeated from, and the iterations since: of L-BFGS alone."""
+        return None, 0
+
+    def snapshot(self) -> Snapshot | None:
+        """What another training can go on from; None after one that diverged."""
+        return None if self.status == "diverged" else self.run.snapshot()
+
+    def params(self) -> Array:
+        """The parameters to be given out: the best, the last, or the last before the objective was not finite."""
+        params: Array = self.run.params
+        if self.status == "diverged" or not np.isfinite(params).all():
+            self.status = "diverged"
+            params = self.run.previous_params
+        best = self.job.best.params
+        return params if best is None else best
+
+    def warning(self) -> str | None:
+        """What to warn the user of."""
+        epoch, epochs = self.job.first + self.done + 1, self.job.first + len(self.rates)
+        kept = "the last network whose objective was finite" if self.job.best.params is None else "the best network so far"
+        if self.status == "interrupted":
+            kept = "the network trained so far" if self.job.best.params is None else kept
+            return f"interrupted in epoch {epoch} of {epochs}: this is {kept}"
+        if self.status == "diverged":
+            return (
+                f"the objective is not finite in epoch {min(epoch, epochs)} of {epochs}: the learning rate is probably too "
+                f"large for this data; lower learning_rate or standardise X. This is {kept}"
+            )
+        return None
+
+
+class Pace:
+    """How many blocks make a chunk of about `CHUNK_SECONDS`; it learns from the chunks that used up their budget."""
+
+    def __init__(self) -> None:
+        self.budget = 16
+        self._chunks = 0
+
+    def learn(self, seconds: float, budget_used_up: bool) -> None:
+        """Take note of how long a chunk took."""
+        self._chunks += 1
+        # The first chunk may have compiled the kernels; one that ended where row orders ran out was shorter than it may be.
+        if self._chunks > 1 and (budget_used_up or seconds > CHUNK_SECONDS):
+            growth = min(8.0, CHUNK_SECONDS / max(seconds, 1e-9))
+            self.budget = max(1, int(self.budget * growth))

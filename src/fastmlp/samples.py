@@ -1,0 +1,130 @@
+"""Samples on their way from the user to the engines: checked, cast, split and laid out in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.arguments import real
+from fastmlp.initialise import Random
+from fastmlp.inputs import as_matrix, checked_sample, is_streamed
+from fastmlp.options import Loss
+from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights
+from fastmlp.validation import Held, held_out
+
+
+@dataclass
+class Samples:
+    """Samples to train on.
+
+    Attributes
+    ----------
+    X : rows in C order in the working dtype, or what they are read from some at a time if `streamed`.
+    sample : rows in the working dtype, all or many of them.
+    y : as the user gave it.
+    targets : as the engines take them, and of what kind.
+    weights : one for each sample, or None.
+    by_class : one for each class, or None.
+    rows : the numbers of those to train on, or None for all.
+    """
+
+    X: Any
+    streamed: bool
+    sample: NDArray[Any]
+    y: ArrayLike
+    targets: Targets
+    weights: NDArray[Any] | None
+    by_class: NDArray[np.float64] | None
+    rows: NDArray[np.intp] | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Samples to train on."""
+        return len(self.targets.values) if self.rows is None else len(self.rows)
+
+    @property
+    def total_weight(self) -> float | None:
+        """The sum of the weights of those to train on, if they have any."""
+        if self.weights is None:
+            return None
+        weights = self.weights if self.rows is None else self.weights[self.rows]
+        return float(weights.sum(dtype=np.float64))
+
+    def values(self, label_smoothing: float = 0.0) -> NDArray[Any]:
+        """The targets with the weights behind them; smoothed here where that is no work of the loss itself."""
+        values = self.targets.values
+        if label_smoothing and self.targets.kind.loss == Loss.BINARY_CROSS_ENTROPY:
+            values = values * values.dtype.type(1 - label_smoothing) + values.dtype.type(label_smoothing / 2)
+        return values if self.weights is None else np.column_stack([values, self.weights])
+
+
+def read(
+    X: ArrayLike,
+    y: ArrayLike,
+    dtype: np.dtype[Any],
+    *,
+    loss: str | Loss | None,
+    like: Kind | None,
+    sample_weight: ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    full_batch: bool,
+) -> Samples:
+    """Check X, y and weights, and bring them into the form the engines take."""
+    streamed = not full_batch and is_streamed(X, dtype)
+    rows: Any = X if streamed else as_matrix(X, dtype)
+    sample = checked_sample(rows, dtype) if streamed else rows
+    targets = as_targets(y, rows.shape[0], dtype, loss, like)
+    by_class = class_weights(class_weight, targets)
+    weights = as_weights(sample_weight, by_class, targets, dtype)
+    return Samples(rows, streamed, sample, y, targets, weights, by_class)
+
+
+def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np.intp] | None) -> Held | None:
+    """The samples to validate with: a share of the others, which then are no longer trained on, or samples apart.
+
+    `rows` are those held out before, of as many samples; they are held out again.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `validation` is neither a share, nor samples like those trained on, nor None, or leaves too few.
+    """
+    if validation is None:
+        return None
+    if isinstance(validation, Sequence) and not isinstance(validation, str) and len(validation) in (2, 3):
+        return _given(samples, *validation)
+    if isinstance(validation, Sequence):
+        raise TypeError(f"validation={validation!r}: give a share such as 0.1, or (X_val, y_val), or None")
+    share = real("validation", validation, 0, 1, above=True, below=True)
+    n_samples = len(samples.targets.values)
+    labels = None if samples.targets.kind.classes is None else samples.targets.values[:, 0]
+    out = held_out(share, n_samples, labels, random) if rows is None else rows
+    samples.rows = np.delete(np.arange(n_samples), out)
+    weights = None if samples.weights is None else samples.weights[out]
+    values, wanted = samples.values()[out], np.asarray(samples.y)[out]
+    if weights is not None and weights.sum() == 0:
+        raise ValueError("validation: all samples held out have the weight 0; give (X_val, y_val), or another seed")
+    if samples.streamed:
+        return Held(samples.X, out, samples.values(), wanted, weights)
+    return Held(samples.X[out], None, values, wanted, weights)
+
+
+def _given(samples: Samples, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Held:
+    """Samples given for validation alone."""
+    dtype = samples.targets.values.dtype
+    try:
+        rows = as_matrix(X, dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation: {error}") from None
+    if rows.shape[1] != samples.X.shape[1]:
+        raise ValueError(f"validation: X_val has {rows.shape[1]} columns, but X has {samples.X.shape[1]}; give the same")
+    targets = as_targets(y, len(rows), dtype, None, samples.targets.kind, "validation: y_val")
+    weights = as_weights(sample_weight, samples.by_class, targets, dtype, "validation: sample_weight")
+    if weights is not None and not weights.sum() > 0:
+        raise ValueError("validation: all samples have the weight 0; give some a positive one")
+    values = targets.values if weights is None else np.column_stack([targets.values, weights])
+    return Held(rows, None, values, np.asarray(y), weights)

@@ -1,0 +1,134 @@
+"""What a training has reached beside its net, so that another can go on as if there had been no end."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.arguments import hidden_activations, hidden_sizes
+from fastmlp.initialise import Random
+from fastmlp.network import Network
+from fastmlp.options import Activation, Loss, Snapshot, Solver
+from fastmlp.targets import Kind, named_loss
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Best:
+    """The best validation so far: its score, the epoch after which it was taken, its parameters, and how many since."""
+
+    score: float = -np.inf
+    epoch: int = 0
+    params: Array | None = None
+    stalled: int = 0
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands at the end of an epoch.
+
+    Attributes
+    ----------
+    solver, run : the solver and what its run has reached.
+    random : draws the next row orders.
+    order : the order that the next one is a shuffle of.
+    n_rows, held_out : rows that X had, and the numbers of those held out for validation, if any.
+    rate_factor : what the adaptive schedule has made of the learning rate.
+    best, metric : the best validation so far, and by what.
+    start, iterations : of L-BFGS, the parameters that its iterations began with.
+    """
+
+    solver: Solver
+    run: Snapshot
+    random: Random
+    order: Array
+    n_rows: int
+    held_out: NDArray[np.intp] | None
+    rate_factor: float
+    best: Best
+    metric: str | None
+    start: Array | None
+    iterations: int
+
+
+class Before:
+    """What a training goes on from: a net and the state of its training, a net alone, or nothing."""
+
+    def __init__(self, net: Network | None) -> None:
+        if net is not None and not isinstance(net, Network):
+            raise TypeError(f"start={net!r}: give a Network to go on from, or None")
+        self.net = net
+        self.n_epochs = 0 if net is None else net.n_epochs
+        # A copy, so that the net can be gone on from more than once.
+        self.state: TrainingState | None = None if net is None else copy.deepcopy(net._training)
+
+    def dtype(self, dtype: Any) -> Any:
+        """The dtype wanted: the net's where none is named."""
+        return self.net.dtype if self.net is not None and dtype is None else dtype
+
+    def kind(self, loss: str | Loss | None) -> Kind | None:
+        """What the net predicts."""
+        net = self.net
+        if net is None:
+            return None
+        if loss is not None and named_loss(loss) != net.loss:
+            raise ValueError(f"loss={loss!r}, but start was trained with {net.loss.name.lower()!r}; leave loss at None")
+        return Kind(net.loss, net.sizes[-1], net.classes, net.flat_targets)
+
+    def shape(
+        self, n_features: int, n_outputs: int, hidden: Any, activation: Any, defaults: tuple[Any, Any]
+    ) -> tuple[tuple[int, ...], tuple[Activation, ...]]:
+        """Sizes and activations: the net's, which arguments that are not their defaults must agree with."""
+        units = hidden_sizes(hidden)
+        if self.net is None:
+            return (n_features, *units, n_outputs), hidden_activations(activation, len(units))
+        sizes, activations = self.net.sizes, self.net.activations
+        if n_features != sizes[0]:
+            raise ValueError(f"X has {n_features} columns, but start was trained on {sizes[0]}; give the same")
+        if hidden != defaults[0] and units != sizes[1:-1]:
+            raise ValueError(f"hidden={hidden!r}, but start has hidden layers of {sizes[1:-1]}; leave hidden out")
+        given = hidden_activations(activation, len(sizes) - 2)
+        if activation != defaults[1] and given != activations:
+            names = [member.name.lower() for member in activations]
+            raise ValueError(f"activation={activation!r}, but start has {names}; leave activation out")
+        return sizes, activations
+
+    def forget_unless(self, n_rows: int, dtype: np.dtype[Any], metric: str, validates: bool) -> None:
+        """Drop what belongs to other samples, and refuse scores that cannot be compared."""
+        state = self.state
+        if state is None:
+            return
+        if state.n_rows != n_rows:
+            state.held_out, state.best = None, Best()
+            state.order = np.empty(0, np.int32)
+        if state.best.params is not None and state.best.params.dtype != dtype:
+            state.best = Best()
+        if validates and state.best.params is not None and state.metric != metric:
+            raise ValueError(f"metric={metric!r}, but start was validated by {state.metric!r}; give the same")
+
+    def snapshot(self, solver: Solver, dtype: np.dtype[Any]) -> Snapshot:
+        """What the run begins with, all of it only where solver and dtype are the same."""
+        assert self.net is not None
+        if self.state is None:
+            return Snapshot(self.net.params.astype(dtype))
+        run = self.state.run
+        if self.state.solver != solver or run.params.dtype != dtype:
+            return Snapshot(run.params.astype(dtype), key=run.key)
+        return run
+
+    def curves(self) -> tuple[Array, Array, Array]:
+        """Losses, validation losses and scores of the epochs before, NaN where there was no validation."""
+        if self.net is None:
+            return np.empty(0), np.empty(0), np.empty(0)
+        missing = np.full(self.n_epochs, np.nan)
+        losses, scores = self.net.validation_curve, self.net.validation_scores
+        return (
+            self.net.loss_curve,
+            missing.astype(self.net.dtype) if losses is None else losses,
+            missing if scores is None else scores,
+        )

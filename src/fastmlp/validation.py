@@ -1,0 +1,152 @@
+"""Validation: which samples are held out, and how well a net does on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.batches import InMemory, Orders, Streamed
+from fastmlp.initialise import Random
+from fastmlp.network import Network
+from fastmlp.options import Hyperparameters, Loss, Problem, Snapshot, Solver, Status
+
+Metric = str | Callable[[Any, Any], float]
+METRICS = ("loss", "accuracy", "r2")
+# Rows of streamed data that are read for each step of a validation, and blocks worked through before Ctrl-C is heard.
+STREAMED_ROWS = 4096
+BLOCKS_AT_ONCE = 1024
+
+
+class Engine(Protocol):
+    """How an engine's runs are made."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """See :class:`fastmlp.reference.Run`."""
+
+
+@dataclass
+class Held:
+    """Samples that are held out: rows of X, or X's rows of the given numbers where it is read some at a time.
+
+    `targets` are as the engines take them, with any `weights` behind them; `y` is as the user gave it.
+    """
+
+    X: Any
+    rows: NDArray[np.intp] | None
+    targets: NDArray[Any]
+    y: NDArray[Any]
+    weights: NDArray[Any] | None
+
+    def parts(self) -> list[NDArray[Any]]:
+        """The rows, all at once or some at a time."""
+        if self.rows is None:
+            return [self.X]
+        cuts = range(STREAMED_ROWS, len(self.rows), STREAMED_ROWS)
+        return [np.asarray(self.X[part], self.targets.dtype) for part in np.split(self.rows, cuts)]
+
+
+def held_out(share: float, n_samples: int, labels: NDArray[Any] | None, random: Random) -> NDArray[np.intp]:
+    """The numbers of the rows to hold out, in increasing order; of each label the same share, as nearly as may be.
+
+    No label loses all its rows to validation.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on or to validate with.
+    """
+    wanted = round(share * n_samples)
+    drawn = random.permutation(n_samples)
+    if labels is not None:
+        drawn = _stratified(share, wanted, drawn, labels)
+    rows = np.sort(drawn[:wanted]).astype(np.intp)
+    if not 0 < len(rows) < n_samples:
+        raise ValueError(
+            f"validation={share:g} of {n_samples} samples holds out {len(rows)} of them: at least one must be held out, "
+            "and one of each class left; give more samples, another share or (X_val, y_val)"
+        )
+    return rows
+
+
+def _stratified(share: float, wanted: int, drawn: NDArray[np.intp], labels: NDArray[Any]) -> NDArray[np.intp]:
+    """Of the rows drawn `wanted` ones, shared out to the labels by the largest remainders."""
+    _, of_label, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    exact = share * counts
+    quota = np.minimum(np.floor(exact).astype(np.intp), counts - 1)
+    for label in np.argsort(quota - exact, kind="stable"):
+        if quota.sum() < wanted and quota[label] < counts[label] - 1:
+            quota[label] += 1
+    kept = []
+    for label, size in enumerate(quota):
+        rows = drawn[of_label[drawn] == label]
+        kept.append(rows[:size])
+    return np.concatenate(kept)
+
+
+class Evaluator:
+    """Measures nets on samples held out: the loss, without penalties, label smoothing and dropout, and the score."""
+
+    def __init__(self, engine: Engine, problem: Problem, held: Held, metric: Metric, threads: int | None) -> None:
+        settings = problem.hyperparameters
+        bare = Hyperparameters(delta=settings.delta, quantile=settings.quantile)
+        self._problem = problem._replace(hyperparameters=bare, solver=Solver.SGD, dropout=())
+        self._engine, self._held, self._metric, self._threads = engine, held, metric, threads
+        n_samples = len(held.X if held.rows is None else held.rows)
+        size, source = (n_samples, InMemory) if held.rows is None else (min(STREAMED_ROWS, n_samples), Streamed)
+        self._batches = source(held.X, held.targets, Orders(None, n_samples, held.rows), size, 1)
+        self._n_samples, self._size = n_samples, size
+        self._run: Any = None
+
+    def __call__(self, net: Network) -> tuple[float, float]:
+        """The validation loss of the net, and its score: the larger the better."""
+        loss = self._loss(net.params)
+        return loss, -loss if self._metric == "loss" else self._score(net)
+
+    def _loss(self, params: NDArray[Any]) -> float:
+        batches = self._batches
+        if self._run is None:
+            weights = self._held.weights
+            total = None if weights is None else float(weights.sum(dtype=np.float64))
+            self._run = self._engine(
+                self._problem, Snapshot(params), batches.X, batches.y, batches.order, self._n_samples, self._size,
+                self._threads, total, learns=False,
+            )  # fmt: skip
+        else:
+            self._run.begin_again(params)
+            batches.begin_again()
+        losses, rates = np.zeros(1, params.dtype), np.ones(1, params.dtype)
+        while self._run.done < self._n_samples:
+            if self._run.advance(rates, losses, batches.ready_until(self._run), BLOCKS_AT_ONCE) == Status.DIVERGED:
+                return float("nan")
+        return float(losses[0])
+
+    def _score(self, net: Network) -> float:
+        held = self._held
+        if self._metric in METRICS:
+            if held.rows is None:
+                return net.score(held.X, held.y, held.weights)
+            return net.score(np.concatenate(held.parts()), held.y, held.weights)
+        assert callable(self._metric)
+        predicted = np.concatenate([net.predict(part) for part in held.parts()])
+        return float(self._metric(held.y, predicted))
+
+
+def checked_metric(metric: Metric, loss: Loss) -> Metric:
+    """`metric`, a name or a function of the true and the predicted; TypeError or ValueError where it does not suit."""
+    if callable(metric):
+        return metric
+    if metric not in METRICS:
+        raise ValueError(
+            f"metric={metric!r} is unknown: choose one of {', '.join(map(repr, METRICS))}, or give a function of "
+            "(y_true, y_pred) that is larger the better"
+        )
+    suits = {"loss": True, "accuracy": loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)}
+    suits["r2"] = not suits["accuracy"]
+    if not suits[metric]:
+        other = "r2" if metric == "accuracy" else "accuracy"
+        raise ValueError(f"metric={metric!r} does not suit {loss.name.lower()}; choose 'loss' or {other!r}")
+    return metric
