@@ -123,7 +123,7 @@ BAD_OPTIONS = [
     ({"activation": None}, ValueError, r"activation=None is unknown"),
     ({"activation": ["tanh", "swish"], "hidden": (3, 3)}, ValueError, r"activation\[1\]='swish' is unknown"),
     ({"activation": ["tanh"], "hidden": (3, 3)}, ValueError, r"activation has 1 entries, but there are 2 hidden"),
-    ({"solver": "lbfgs"}, ValueError, r"solver='lbfgs' is unknown: choose one of 'sgd', 'adam'"),
+    ({"solver": "newton"}, ValueError, r"solver='newton' is unknown: choose one of 'sgd', 'adam'"),
     ({"schedule": "linear"}, ValueError, r"schedule='linear' is unknown: choose one of 'constant'"),
     ({"schedule": 0.5}, TypeError, r"schedule=0\.5"),
     ({"schedule": lambda epoch: -1.0}, ValueError, r"schedule returned -1\.0 for epoch 0"),

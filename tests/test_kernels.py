@@ -12,6 +12,7 @@ from table import (
     DTYPES,
     ENGINES,
     LOGISTIC,
+    NETS,
     RELU,
     SOLVERS,
     TANH,
@@ -250,6 +251,29 @@ def test_divergence_leaves_the_parameters_before_the_last_update(engine):
     expected = before[-2] if len(before) > 1 else given.params
     np.testing.assert_array_equal(run.previous_params, expected)
     assert np.isfinite(run.previous_params).all()
+
+
+@pytest.mark.parametrize("weights", ["none", "zero-batch"])
+@by_dtype
+@by_engine
+@pytest.mark.parametrize("loss", Loss, ids=lambda loss: loss.name.lower())
+@pytest.mark.parametrize("sizes", NETS.values(), ids=NETS)
+def test_runs_that_do_not_learn_measure_the_loss(sizes, loss, engine, dtype, weights):
+    """Of all samples, however they are cut into batches, without dropout."""
+    hidden = len(sizes) - 2
+    case = Case(sizes, (Activation.GELU,) * hidden, loss, "adam", "free", 300, 130, weights, (0.5,) * hidden)
+    given, exact = start(case, dtype), start(case)
+    run, losses = begin(engine, case, given, learns=False), np.full(1, np.nan, dtype)
+    assert run.advance(np.ones(1, dtype), losses, case.n_samples, WHOLE) == Status.FINISHED
+    y, weight = (exact.y, None) if weights == "none" else (exact.y[:, :-1], exact.y[:, -1])
+    expected, *_ = reference.objective_and_gradient(
+        case.problem, *reference.views(exact.params, case.sizes), exact.X, y, weight
+    )
+    assert relative_error(losses[0], expected) <= TOLERANCES[dtype]
+    np.testing.assert_array_equal(run.params, given.params)
+    reached = run.snapshot()
+    assert reached.step == 0
+    assert not reached.moments.any()
 
 
 @by_dtype

@@ -61,7 +61,8 @@ def test_names_give_falling_rates(name):
     assert rates.shape == (12,)
     assert rates[0] == 0.5
     assert (np.diff(rates) <= 0).all()
-    assert (rates[-1] < rates[0]) == (name != "constant")
+    # How "adaptive" falls, the training alone can tell.
+    assert (rates[-1] < rates[0]) == (name not in ("constant", "adaptive"))
     assert schedules.rates(name, 0.5, 1).tolist() == [0.5]
 
 

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from fastmlp import batches, reference, schedules, train, training
+from fastmlp import batches, loop, reference, schedules, train
 from fastmlp.kernels.run import Run
-from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Solver
+from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver
 from table import relative_error
 
 by_engine = pytest.mark.parametrize("engine", ["kernels", "reference"])
@@ -137,7 +137,7 @@ def test_full_batches_are_not_shuffled(blobs, engine):
 def test_chunks_and_draws_do_not_show(blobs, monkeypatch, dtype):
     options = {"hidden": 4, "epochs": 40, "batch_size": 7, "seed": 2, "dtype": dtype}
     whole = train(*blobs, **options)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
     monkeypatch.setattr(batches, "ROWS_DRAWN_AHEAD", 200)
     budgets = []
     advance = Run.advance
@@ -183,7 +183,7 @@ def first_epoch_not_finite(X, y, options):
     """Counted from 1, and the parameters before the update that led to it, step by step with the reference."""
     start = train(X, y, epochs=1, engine="reference", **{**options, "learning_rate": 1e-300})
     problem = Problem(start.sizes, start.activations, start.loss, Solver.SGD, Hyperparameters())
-    run = reference.Run(problem, start.params, X, y[:, None], np.empty(0, np.int32), len(X), len(X))
+    run = reference.Run(problem, Snapshot(start.params), X, y[:, None], np.empty(0, np.int32), len(X), len(X))
     rates, losses = np.full(100, options["learning_rate"]), np.zeros(100)
     with np.errstate(all="ignore"):
         run.advance(rates, losses, 100 * len(X), 100)

@@ -16,6 +16,8 @@ from fastmlp.network import Network
 from fastmlp.options import Activation, Loss
 
 FORMAT = 1
+# Arrays that only nets with validation have.
+VALIDATION = ("validation_curve", "validation_scores")
 
 
 def save(network: Network, path: str | os.PathLike[str]) -> Path:
@@ -23,7 +25,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
     from safetensors.numpy import save as to_bytes
 
     arrays = {f"{kind}.{i}": array for kind in ("weights", "biases") for i, array in enumerate(getattr(network, kind))}
-    arrays["loss_curve"] = network.loss_curve
+    curves = {"loss_curve": network.loss_curve, **{name: getattr(network, name) for name in VALIDATION}}
+    arrays.update({name: curve for name, curve in curves.items() if curve is not None})
     header = {
         "format": FORMAT,
         "sizes": network.sizes,
@@ -31,6 +34,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
         "loss": network.loss.name.lower(),
         "classes": _described(network.classes),
         "flat_targets": network.flat_targets,
+        "best_epoch": network.best_epoch,
+        "status": network.status,
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["sha256"] = _digest(header, arrays)
@@ -82,6 +87,9 @@ def _network(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network
         None if classes is None else np.array(classes["values"], dtype=classes["dtype"]),
         header["flat_targets"],
         arrays["loss_curve"],
+        **{name: arrays.get(name) for name in VALIDATION},
+        best_epoch=header.get("best_epoch"),
+        status=header.get("status", "finished"),
     )
 
 

@@ -13,10 +13,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastmlp.kernels.activations import activate_backward
-from fastmlp.kernels.blocks import ACTIVATION, DROPPED
+from fastmlp.kernels.blocks import ACTIVATION, DROPPED, FIRST_WITH_SLOPE
 from fastmlp.kernels.jit import routine
 from fastmlp.kernels.vectors import I32, MaskType, VectorType, fill, lanes, load, number, select, splat, store
-from fastmlp.options import Activation
 
 I64 = ir.IntType(64)
 
@@ -72,7 +71,7 @@ def drop(net, layer, panel, p0, slope0, vectors, key, step, sample, lo, hi):
     activation, threshold = net.layers[layer, ACTIVATION], net.layers[layer, DROPPED]
     zero, one, there = fill(panel, number(panel, 0)), fill(panel, number(panel, 1)), slope0 - p0
     scale = fill(panel, number(panel, 1 << 32) / number(panel, (1 << 32) - threshold))
-    if activation < Activation.GELU:
+    if activation < FIRST_WITH_SLOPE:
         for unit in range(lo, hi):
             for i in range(slope0 + unit * net.stride, slope0 + unit * net.stride + vectors * width, width):
                 store(panel, i, one)

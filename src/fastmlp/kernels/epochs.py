@@ -144,7 +144,7 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
         if round_ < rounds:
             continue
         round_ = 0
-        weight = total_of(net, running, WEIGHT, size) if net.weighted else number(running, size)
+        weight = total_of(net, running, np.int64(WEIGHT), size) if net.weighted else number(running, size)
         if weight > zero:
             l2 = settings[Setting.L2]
             if settings[Setting.L2_PER_SAMPLE] > zero:

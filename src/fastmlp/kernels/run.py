@@ -1,4 +1,4 @@
-"""A training run and predictions by the compiled kernels, behind the interface that reference.py has too."""
+"""A training run and predictions by the compiled kernels, behind the interface that the reference has too."""
 
 from __future__ import annotations
 
