@@ -34,3 +34,25 @@ def curve():
     y = np.sin(2 * X[:, 0]) + X[:, 1] ** 2
     X.flags.writeable = y.flags.writeable = False
     return X, y
+
+
+@pytest.fixture
+def no_work_after(monkeypatch):
+    """To be called where no engine may be set to work any more."""
+    from fastmlp import reference
+    from fastmlp.kernels.run import Run
+
+    def begin(*_, **__):
+        raise AssertionError("work began")
+
+    def forbid():
+        monkeypatch.setattr(Run, "__init__", begin)
+        monkeypatch.setattr(reference.Run, "__init__", begin)
+
+    return forbid
+
+
+@pytest.fixture
+def no_work(no_work_after):
+    """Fails where an engine is set to work."""
+    no_work_after()

@@ -228,7 +228,7 @@ class Start(NamedTuple):
     total_weight: float | None = None
 
 
-def start(case, dtype=np.float64, epochs=1, seed=4):
+def start(case, dtype=np.float64, epochs=1, seed=142):
     """Start weights, data and row orders. In both dtypes they are numbers that float32 holds.
 
     The seed is one with which no small array of a gradient is a sum that cancels by chance: such an array has no digits

@@ -76,6 +76,16 @@ def test_streamed_rows_give_the_bits_of_rows_in_memory(data, kind, shuffle, monk
         assert 0 < given.most <= 400
 
 
+@pytest.mark.parametrize("engine", ["kernels", "reference"])
+@pytest.mark.parametrize("batch_size", [N - 1, N])
+def test_streamed_rows_may_be_one_batch(data, engine, batch_size, small_steps):
+    X, y = data
+    options = {"hidden": 5, "epochs": 3, "batch_size": batch_size, "seed": 0, "dtype": "float32", "engine": engine}
+    ours, theirs = (train(rows, y, **options) for rows in (X, X.astype(np.float32)))
+    np.testing.assert_allclose(ours.loss_curve, theirs.loss_curve, rtol=1e-5)
+    np.testing.assert_allclose(ours.params, theirs.params, rtol=1e-3, atol=1e-5)
+
+
 def test_reference_reads_the_same_rows(data, small_steps):
     X, y = data
     assert fitted(X, y, engine="reference") == fitted(X.astype(np.float32), y, engine="reference")

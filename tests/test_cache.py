@@ -17,14 +17,14 @@ import fastmlp
 from fastmlp.kernels import jit
 
 PACKAGE = Path(fastmlp.__file__).parent
-# Trains nets of three shapes in float32 and tells what came of it; the last net is saved.
+# Trains nets of three shapes with few options and with many, in float32, and tells what came of it; the last net is saved.
 TRAIN = """
 net_file = sys.argv[1]
 y = np.arange(30) % 3
 read_only = np.frombuffer(X.tobytes(), np.float32).reshape(X.shape)
 for hidden, batch_size, rows in (((), None, X), (3, 7, read_only), ((5, 4), 30, X)):
-    for solver in ("sgd", "adam"):
-        net = fastmlp.train(rows, y, hidden, activation="tanh", solver=solver, batch_size=batch_size, epochs=3, seed=0)
+    for settings in ({"solver": "sgd"}, {"solver": "rmsprop", "l1": 0.1, "dropout": 0.2, "sample_weight": np.arange(30.0)}):
+        net = fastmlp.train(rows, y, hidden, activation="tanh", batch_size=batch_size, epochs=3, seed=0, **settings)
         digest.update(net.params.tobytes())
 net.save(net_file)
 told["trained"] = digest.hexdigest()

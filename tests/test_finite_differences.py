@@ -5,18 +5,7 @@ import pytest
 
 from fastmlp import reference
 from fastmlp.options import Activation, Loss
-from table import (
-    IDENTITY,
-    LOGISTIC,
-    OUTPUTS,
-    PENALTIES,
-    RELU,
-    TANH,
-    Case,
-    covering,
-    relative_error,
-    start,
-)
+from table import IDENTITY, LOGISTIC, OUTPUTS, PENALTIES, RELU, TANH, Case, covering, relative_error, start
 
 STEP = 1e-5
 NEAREST_KINK = 1e-3
@@ -120,7 +109,7 @@ def gradients(case, given):
 def test_gradients_equal_central_differences(case):
     by_backward, by_differences = gradients(case, away_from_kinks(case))
     assert np.abs(by_differences).max() > 1e-3
-    assert relative_error(by_backward, by_differences) <= 1e-6
+    assert relative_error(by_backward, by_differences) <= 1e-7
 
 
 def test_every_loss_meets_every_activation_with_every_number_of_outputs():

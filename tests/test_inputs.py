@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import reference, train
-from fastmlp.kernels import run as kernels_run
+from fastmlp import train
 from fastmlp.options import Loss
 
 X = np.random.default_rng(1).standard_normal((12, 3))
@@ -57,17 +56,6 @@ BAD_X = [
     (Sparse(), TypeError, r"X is a sparse matrix: give a dense array"),
     ([[1, 2], [3]], (TypeError, ValueError), r"^X\b"),
 ]
-
-
-@pytest.fixture
-def no_work(monkeypatch):
-    """Fails where an engine is set to work."""
-
-    def begin(*_, **__):
-        raise AssertionError("work began")
-
-    monkeypatch.setattr(kernels_run.Run, "__init__", begin)
-    monkeypatch.setattr(reference.Run, "__init__", begin)
 
 
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_X)

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TESTS = ["test_elementary.py", "test_bounds.py::test_nothing_is_touched_outside_the_arrays", "test_kernels.py"]
+TESTS = [
+    "test_elementary.py",
+    "test_curves.py",
+    "test_optimizers.py",
+    "test_dropout.py::test_kernels_leave_out_what_the_reference_does",
+    "test_bounds.py::test_nothing_is_touched_outside_the_arrays",
+    "test_kernels.py",
+]
 # As machines with AVX2 or SSE have them, and a CPU of which nothing is known: no fma, no wide registers.
 MACHINES = {
     "8 lanes": {"FASTMLP_LANES": "8"},

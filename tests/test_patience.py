@@ -7,11 +7,11 @@ from fastmlp.options import Loss, Status
 from table import DTYPES, ENGINES, NETS, TANH, WHOLE, Case, begin, start, trained
 
 # Losses that fall and rise: large steps, and dropout.
-EPOCHS, SAMPLES, RATE = 40, 60, 0.5
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-by_engine = pytest.mark.parametrize("engine", ENGINES)
+EPOCHS, SAMPLES, RATE = 30, 60, 0.5
+WAYS = [*(("kernels", dtype) for dtype in DTYPES), ("reference", np.float64)]
+by_way = pytest.mark.parametrize(("engine", "dtype"), WAYS, ids=["kernels-float64", "kernels-float32", "reference"])
 by_net = pytest.mark.parametrize("sizes", NETS.values(), ids=NETS)
-by_rule = pytest.mark.parametrize(("patience", "tol"), [(1, 0.0), (3, 0.0), (3, 0.05), (7, 0.01)])
+by_rule = pytest.mark.parametrize(("patience", "tol"), [(1, 0.0), (3, 0.0), (4, 0.05)])
 
 
 def noisy(sizes):
@@ -44,8 +44,7 @@ def stops(run, losses, budget=WHOLE):
 
 
 @by_rule
-@by_dtype
-@by_engine
+@by_way
 @by_net
 def test_a_run_stalls_by_the_rule_and_goes_on(sizes, engine, dtype, patience, tol):
     case = noisy(sizes)
@@ -64,13 +63,14 @@ def test_a_run_stalls_by_the_rule_and_goes_on(sizes, engine, dtype, patience, to
 @pytest.mark.parametrize("first", ENGINES)
 @by_net
 def test_a_snapshot_keeps_what_has_been_waited_for(sizes, first, second):
-    case, rule, before = noisy(sizes), {"patience": 3, "tol": 0.05}, 15
+    case, rule = noisy(sizes), {"patience": 3, "tol": 0.05}
     given = start(case, epochs=EPOCHS)
     straight, losses = begin("reference", case, given, **rule), np.zeros(EPOCHS)
     expected = stops(straight, losses)
+    before = expected[1] - 1
     begun, rest = begin(first, case, given, **rule), given._replace(order=given.order[before:].copy())
     ends, reached = stops(begun, np.zeros(before)), begun.snapshot()
-    assert 0 < reached.stalled < 3
+    assert reached.stalled == 2
     assert reached.best_loss == pytest.approx(losses[:before].min(), rel=1e-12)
     run = begin(second, case, rest, reached, **rule)
     ends += [before + end for end in stops(run, np.zeros(EPOCHS - before))]

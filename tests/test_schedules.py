@@ -54,6 +54,24 @@ def test_cosine_counts_its_warmup():
     assert schedules.cosine(epochs=9, warmup=4)(8) > 0.05
 
 
+@pytest.mark.parametrize("power_t", [0.5, 0, 1, 2.5])
+@pytest.mark.parametrize("n_samples", [1, 90])
+def test_invscaling_counts_samples(power_t, n_samples):
+    """As scikit-learn's: an epoch's rate is that of the samples before it, and one more."""
+    rates = schedules.rates(schedules.invscaling(power_t=power_t), 0.5, 4, n_samples=n_samples)
+    assert rates == pytest.approx([0.5 / (epoch * n_samples + 1) ** power_t for epoch in range(4)])
+
+
+def test_epochs_count_on_from_those_before():
+    for schedule in ("exponential", "invscaling", schedules.step(every=2, warmup=3), lambda epoch: epoch):
+        whole = schedules.rates(schedule, 0.5, 9, n_samples=10)
+        np.testing.assert_array_equal(schedules.rates(schedule, 0.5, 4, 5, 10), whole[5:])
+
+
+def test_adaptive_begins_at_the_rate():
+    assert schedules.rates(schedules.adaptive(decay=0.5, least=0.1), 0.25, 3).tolist() == [0.25] * 3
+
+
 @pytest.mark.parametrize("name", schedules.NAMED)
 def test_names_give_falling_rates(name):
     rates = schedules.rates(name, 0.5, 12)
@@ -84,6 +102,11 @@ def test_functions_and_none():
         (lambda: schedules.cosine(epochs=5, final=2), "final=2"),
         (lambda: schedules.constant(warmup=-1), "warmup=-1"),
         (lambda: schedules.constant(warmup=0.5), "warmup=0.5"),
+        (lambda: schedules.invscaling(power_t=-1), "power_t=-1: give a number from 0 on"),
+        (lambda: schedules.adaptive(decay=0), "decay=0: give a number above 0 and below 1"),
+        (lambda: schedules.adaptive(decay=1), "decay=1"),
+        (lambda: schedules.adaptive(least=0), "least=0: give a number above 0"),
+        (lambda: schedules.adaptive(least=-1), "least=-1"),
         (lambda: schedules.rates("linear", 0.1, 3), "schedule='linear' is unknown.*'cosine'"),
         (lambda: schedules.rates(lambda epoch: 1 - epoch, 0.1, 3), "schedule returned -1.0 for epoch 2"),
         (lambda: schedules.rates(lambda epoch: math.nan, 0.1, 3), "schedule returned nan for epoch 0"),

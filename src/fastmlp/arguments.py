@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastmlp.initialise import Random
 from fastmlp.notices import warn
-from fastmlp.options import Activation
+from fastmlp.options import Activation, Hyperparameters
 
 Choice = TypeVar("Choice", bound=IntEnum)
 AUTO_BATCH = 200
+NOT_ZERO = ("learning_rate", "max_grad_norm", "delta", "epsilon")
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -50,13 +51,20 @@ def real(name: str, value: Any, low: float, high: float = math.inf, *, above: bo
 
 
 def in_dtype(name: str, values: NDArray[np.float64] | np.float64, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """`values` in the working dtype; ValueError where it cannot hold them."""
+    """`values` in the working dtype; ValueError where it cannot hold them, or rounds to 0 what must not be."""
     with np.errstate(over="ignore", under="ignore"):
         cast = np.asarray(values).astype(dtype)
-    wrong = ~np.isfinite(cast) | ((cast == 0) & (np.asarray(values) != 0) & (name == "learning_rate"))
+    wrong = ~np.isfinite(cast) | ((cast == 0) & (np.asarray(values) != 0) & (name in NOT_ZERO))
     if wrong.any():
         raise ValueError(f"{name}: {np.asarray(values)[wrong].flat[0]:g} is out of {dtype}'s range; give dtype='float64'")
     return cast
+
+
+def check_hyperparameters(settings: Hyperparameters, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where the working dtype cannot hold one."""
+    for name, value in settings._asdict().items():
+        for number in value if isinstance(value, tuple) else (value,):
+            in_dtype(name, np.float64(number), dtype)
 
 
 def choice(name: str, value: Any, options: type[Choice]) -> Choice:

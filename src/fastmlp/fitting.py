@@ -21,6 +21,7 @@ from fastmlp.notices import warn
 from fastmlp.options import Problem, Snapshot, Solver
 from fastmlp.samples import Samples, hold_out
 from fastmlp.state import Before, Best, TrainingState
+from fastmlp.targets import check_total_weight
 from fastmlp.validation import Evaluator, Metric
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def fit(setup: Setup) -> Network:
     held = hold_out(samples, setup.validation, random, None if state is None else state.held_out)
     if problem.dropout and (not begin.key or setup.seed is not None):
         begin = begin._replace(key=_key(random))
+    if samples.total_weight is not None:
+        check_total_weight(samples.total_weight, dtype)
     warn_of_wild_scales(samples.sample)
     batches, size = _batches(setup, random, state)
     rates = _rates(setup, dtype)
@@ -129,9 +132,8 @@ def _rates(setup: Setup, dtype: np.dtype[Any]) -> Array:
     """The learning rate of each epoch, as far as it is known before."""
     before, samples = setup.before, setup.samples
     rates = schedules.rates(setup.schedule, setup.learning_rate, setup.epochs, before.n_epochs, samples.n_samples)
-    if before.state is not None and isinstance(schedules.named(setup.schedule, setup.epochs), schedules.Adaptive):
-        rates = rates * before.state.rate_factor
-    return in_dtype("learning_rate", rates, dtype)
+    in_dtype("learning_rate", rates, dtype)
+    return rates
 
 
 def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, evaluator: Evaluator | None) -> Loop:
@@ -142,7 +144,9 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
         run=run,
         batches=batches,
         n_samples=samples.n_samples,
+        dtype=run.params.dtype,
         rates=rates,
+        rate_factor=state.rate_factor if state is not None and isinstance(adaptive, schedules.Adaptive) else 1.0,
         first=before.n_epochs,
         curves=before.curves(),
         describe=lambda params, curves, status: _described(setup, params, curves, status),
@@ -184,12 +188,11 @@ def _network(setup: Setup, loop: Loop, random: Random, orders: Orders) -> Networ
     best = loop.job.best
     if best.params is not None:
         net.best_epoch = best.epoch
-    snapshot, samples, before = loop.snapshot(), setup.samples, setup.before
+    snapshot, samples = loop.snapshot(), setup.samples
     if snapshot is None:
         return net
     n_rows = len(samples.targets.values)
     held = None if samples.rows is None else np.delete(np.arange(n_rows), samples.rows)
-    factor = 1.0 if before.state is None else before.state.rate_factor
     net._training = TrainingState(
         setup.problem.solver,
         snapshot,
@@ -197,8 +200,8 @@ def _network(setup: Setup, loop: Loop, random: Random, orders: Orders) -> Networ
         orders.remembered(),
         n_rows,
         held,
-        factor * loop.rate_factor,
-        best,
+        loop.rate_factor,
+        copy.copy(best),
         None if best.params is None else _name(setup.metric),
         *loop.origin(),
     )

@@ -14,6 +14,8 @@ from fastmlp.progress import Report
 
 # What the line search is told where the objective is not finite: far above any that is, and small enough to calculate with.
 NOT_FINITE = 1e100
+# scipy's status, where it is not for the iterations.
+OUT_OF_EVALUATIONS = 1
 
 
 class ElsewhereError(Exception):
@@ -74,8 +76,15 @@ class Lbfgs(Loop):
             callback=self._after_iteration,
             options={"maxiter": self._again + len(self.rates), "maxfun": self._max_fun, "gtol": self.job.tol},
         )
+        if self._iterations < self._again and self.status == "finished":
+            raise ElsewhereError
         if self.status == "finished" and self.done < len(self.rates):
             self.status = "converged" if result.success else "stopped early"
+            # Where the line search ends because there is no more precision, there is nothing to be done about it.
+            if result.status == OUT_OF_EVALUATIONS:
+                self.notice = (
+                    f"L-BFGS stopped after {self.done} of {len(self.rates)} iterations, for max_fun={self._max_fun}"
+                )
 
     def _objective_and_gradient(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         job, run = self.job, self.run

@@ -60,14 +60,17 @@ Callback = Callable[[Epoch], Any]
 class Job:
     """A training, checked and ready to begin.
 
-    `rates` has one for each epoch to be done, and `first` counts the epochs done before. `curves` are theirs: losses,
-    validation losses, scores. `describe` makes a net of parameters, curves and status.
+    `rates` has one for each epoch to be done, in float64, and `rate_factor` is what the adaptive schedule has made of them
+    so far. `first` counts the epochs done before, and `curves` are theirs: losses, validation losses, scores. `describe`
+    makes a net of parameters, curves and status.
     """
 
     run: Any
     batches: InMemory | Streamed
     n_samples: int
+    dtype: np.dtype[Any]
     rates: Array
+    rate_factor: float
     first: int
     curves: tuple[Array, Array, Array]
     describe: Callable[[Array, tuple[Array, Array, Array], str], Network]
@@ -87,12 +90,13 @@ class Loop:
 
     def __init__(self, job: Job) -> None:
         self.job, self.run = job, job.run
-        self.losses = np.zeros(len(job.rates), job.rates.dtype)
-        self.rates = job.rates.copy()
+        self.losses = np.zeros(len(job.rates), job.dtype)
+        self.rates = (job.rates * job.rate_factor).astype(job.dtype)
         self.validation: list[float] = []
         self.scores: list[float] = []
-        self.rate_factor = 1.0
+        self.rate_factor = job.rate_factor
         self.status = "finished"
+        self.notice: str | None = None
         self._seen = 0
         self._begin = time.perf_counter()
 
@@ -167,9 +171,9 @@ class Loop:
     def _stall(self) -> bool:
         """Lower the rate, or say that it is time to stop."""
         adaptive, done = self.job.adaptive, self.done
-        if adaptive is not None and done < len(self.rates) and self.rates[done] > adaptive.least:
-            self.rates[done:] *= self.rates.dtype.type(adaptive.decay)
+        if adaptive is not None and self.job.rates[min(done, len(self.rates) - 1)] * self.rate_factor > adaptive.least:
             self.rate_factor *= adaptive.decay
+            self.rates[done:] = self.job.rates[done:] * self.rate_factor
             return False
         self.status = "stopped early"
         return True
@@ -185,9 +189,10 @@ class Loop:
             float(self.rates[done - 1]),
             self.validation[-1] if self.validation else None,
             self.scores[-1] if self.scores else None,
-            lambda: job.describe(self.run.params, self.curves(), self.status),
+            lambda: job.describe(self.run.params.copy(), self.curves(), self.status),
         )
-        if job.callback(state) is not True:
+        said = job.callback(state)
+        if not (isinstance(said, bool | np.bool_) and said):
             return False
         self.status = "stopped by callback"
         return True
@@ -226,7 +231,7 @@ class Loop:
             self.status = "diverged"
             params = self.run.previous_params
         best = self.job.best.params
-        return params if best is None else best
+        return params if best is None else best.copy()
 
     def warning(self) -> str | None:
         """What to warn the user of."""
@@ -240,7 +245,7 @@ class Loop:
                 f"the objective is not finite in epoch {min(epoch, epochs)} of {epochs}: the learning rate is probably too "
                 f"large for this data; lower learning_rate or standardise X. This is {kept}"
             )
-        return None
+        return self.notice
 
 
 class Pace:

@@ -50,7 +50,8 @@ class Network:
     best_epoch : int or None
         The epoch, counted from 1, after which the parameters were these; 0 for the start weights, None without validation.
     status : str
-        How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted" or "diverged".
+        How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted", "diverged", or
+        by L-BFGS "converged".
     """
 
     sizes: tuple[int, ...]

@@ -229,7 +229,9 @@ def _draw_points(ax: Axes, X: NDArray[Any], y: NDArray[Any], classes: NDArray[An
 
 
 def loss_curve(net_or_nets: Network | Sequence[Network] | Mapping[str, Network], ax: Axes | None = None) -> Axes:
-    """Draw the loss of one or more nets over the passes of their training.
+    """Draw the loss of one or more nets over the passes of their training, and the validation loss of those that have one.
+
+    Of a single net with validation a line stands where it was best.
 
     Parameters
     ----------
@@ -262,8 +264,17 @@ def loss_curve(net_or_nets: Network | Sequence[Network] | Mapping[str, Network],
             raise ValueError(
                 f"loss_curve: the net {name} has no losses, its training ended within the first pass; train it for longer"
             )
-    curves = [(name, np.arange(1, net.n_epochs + 1), net.loss_curve) for name, net in named]
-    return lines(curves, ax, xlabel="pass", ylabel="loss", yscale="log")
+    curves = []
+    for name, net in named:
+        epochs = np.arange(1, net.n_epochs + 1)
+        curves.append((name, epochs, net.loss_curve))
+        if net.validation_curve is not None:
+            curves.append((f"{name}, held out", epochs, net.validation_curve))
+    ax = lines(curves, ax, xlabel="pass", ylabel="loss", yscale="log")
+    best = named[0][1].best_epoch
+    if len(named) == 1 and best is not None:
+        ax.axvline(best, color="0.5", linewidth=1, zorder=1)
+    return ax
 
 
 def _name(net: Network) -> str:

@@ -14,7 +14,7 @@ from fastmlp.initialise import Random
 from fastmlp.inputs import as_matrix, checked_sample, is_streamed
 from fastmlp.options import Loss
 from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights
-from fastmlp.validation import Held, held_out
+from fastmlp.validation import Held, held_out, is_read_in_parts
 
 
 @dataclass
@@ -105,12 +105,12 @@ def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np
     out = held_out(share, n_samples, labels, random) if rows is None else rows
     samples.rows = np.delete(np.arange(n_samples), out)
     weights = None if samples.weights is None else samples.weights[out]
-    values, wanted = samples.values()[out], np.asarray(samples.y)[out]
+    values, wanted = samples.values()[out], _as_predicted(samples.y, samples.targets.kind)[out]
     if weights is not None and weights.sum() == 0:
         raise ValueError("validation: all samples held out have the weight 0; give (X_val, y_val), or another seed")
-    if samples.streamed:
+    if samples.streamed and is_read_in_parts(len(out)):
         return Held(samples.X, out, samples.values(), wanted, weights)
-    return Held(samples.X[out], None, values, wanted, weights)
+    return Held(np.asarray(samples.X[out], values.dtype), None, values, wanted, weights)
 
 
 def _given(samples: Samples, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Held:
@@ -127,4 +127,10 @@ def _given(samples: Samples, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLik
     if weights is not None and not weights.sum() > 0:
         raise ValueError("validation: all samples have the weight 0; give some a positive one")
     values = targets.values if weights is None else np.column_stack([targets.values, weights])
-    return Held(rows, None, values, np.asarray(y), weights)
+    return Held(rows, None, values, _as_predicted(y, samples.targets.kind), weights)
+
+
+def _as_predicted(y: ArrayLike, kind: Kind) -> NDArray[Any]:
+    """Targets in the shape that predictions have."""
+    array = np.asarray(y)
+    return array.reshape(len(array)) if kind.flat else array

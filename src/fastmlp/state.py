@@ -90,7 +90,7 @@ class Before:
         sizes, activations = self.net.sizes, self.net.activations
         if n_features != sizes[0]:
             raise ValueError(f"X has {n_features} columns, but start was trained on {sizes[0]}; give the same")
-        if hidden != defaults[0] and units != sizes[1:-1]:
+        if hidden is not defaults[0] and units != sizes[1:-1]:
             raise ValueError(f"hidden={hidden!r}, but start has hidden layers of {sizes[1:-1]}; leave hidden out")
         given = hidden_activations(activation, len(sizes) - 2)
         if activation != defaults[1] and given != activations:
@@ -105,6 +105,7 @@ class Before:
             return
         if state.n_rows != n_rows:
             state.held_out, state.best = None, Best()
+            state.run = state.run._replace(best_loss=np.inf, stalled=0)
             state.order = np.empty(0, np.int32)
         if state.best.params is not None and state.best.params.dtype != dtype:
             state.best = Best()

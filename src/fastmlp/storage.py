@@ -87,7 +87,8 @@ def _network(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network
         None if classes is None else np.array(classes["values"], dtype=classes["dtype"]),
         header["flat_targets"],
         arrays["loss_curve"],
-        **{name: arrays.get(name) for name in VALIDATION},
+        arrays.get("validation_curve"),
+        arrays.get("validation_scores"),
         best_epoch=header.get("best_epoch"),
         status=header.get("status", "finished"),
     )

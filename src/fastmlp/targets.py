@@ -187,9 +187,20 @@ def as_weights(
         return None
     with np.errstate(over="ignore", under="ignore"):
         cast = weights.astype(dtype)
-    if not np.isfinite(cast).all():
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(cast.sum(dtype=np.float64))
+    if not finite:
         raise ValueError(f"{name} holds weights too large for {dtype}: scale them, only their ratios count")
     return cast
+
+
+def check_total_weight(total: float, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where the weights of all samples to train on add up to nothing, or to what has no room."""
+    limits = np.finfo(dtype)
+    if total == 0:
+        raise ValueError("sample_weight: the samples to train on have no weight together; give some a positive one")
+    if not 1e6 * float(limits.tiny) <= total <= 1e-6 * float(limits.max):
+        raise ValueError(f"sample_weight: the weights add up to {total:g}; scale them, only their ratios count")
 
 
 def _sample_weights(sample_weight: ArrayLike, n_samples: int, name: str) -> NDArray[np.float64]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastmlp import schedules
-from fastmlp.arguments import choice, dropout_shares, pair, real, whole
+from fastmlp.arguments import check_hyperparameters, choice, dropout_shares, pair, real, whole
 from fastmlp.fitting import ENGINES, FULL_BATCH, Setup, fit
 from fastmlp.initialise import Random
 from fastmlp.inputs import working_dtype
@@ -155,9 +156,11 @@ def train(
     metric : {"loss", "accuracy", "r2"} or function of (y_true, y_pred)
         The validation's score; of a function the larger the better.
     patience : int or None
-        Stop after so many epochs in a row that were no gain. One is a gain if its score is no worse than `tol` above the
-        best before; without validation, if its mean objective is no more than the least before less `tol`.
+        Stop after so many epochs in a row that were no gain.
     tol : float from 0 on
+        An epoch is a gain if its score is at least this much above the best before or, without validation, its mean
+        objective this much below the least before. L-BFGS stops where no part of the gradient is larger, or where the
+        objective falls by no more than 2e-9 of itself.
     max_seconds : float above 0 or None
         Stop after this time, at the end of a chunk of some 50 ms.
     start : Network or None
@@ -210,9 +213,9 @@ def train(
         patience=0 if wait is None or validation is not None or chosen_solver == Solver.LBFGS else wait,
         tol=real("tol", tol, 0),
     )
-    if engine not in ENGINES:
+    if not isinstance(engine, str) or engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown: choose one of {', '.join(map(repr, ENGINES))}")
-    if shuffle not in (True, False, "blocks"):
+    if not isinstance(shuffle, bool | np.bool_) and not (isinstance(shuffle, str) and shuffle == "blocks"):
         raise ValueError(f"shuffle={shuffle!r} is unknown: choose True, False or 'blocks'")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r}: give a function, or None")
@@ -228,6 +231,7 @@ def train(
     )
     problem = Problem(sizes, activations, kind.loss, chosen_solver, settings, dropout_shares(dropout, len(activations)))
     _check_solver(problem, batch_size, schedule)
+    check_hyperparameters(settings, samples.targets.values.dtype)
     return fit(
         Setup(
             problem=problem,

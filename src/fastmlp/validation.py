@@ -49,6 +49,11 @@ class Held:
         return [np.asarray(self.X[part], self.targets.dtype) for part in np.split(self.rows, cuts)]
 
 
+def is_read_in_parts(n_samples: int) -> bool:
+    """Whether so many rows of streamed data are read again and again, and not kept."""
+    return n_samples > STREAMED_ROWS
+
+
 def held_out(share: float, n_samples: int, labels: NDArray[Any] | None, random: Random) -> NDArray[np.intp]:
     """The numbers of the rows to hold out, in increasing order; of each label the same share, as nearly as may be.
 
@@ -139,7 +144,7 @@ def checked_metric(metric: Metric, loss: Loss) -> Metric:
     """`metric`, a name or a function of the true and the predicted; TypeError or ValueError where it does not suit."""
     if callable(metric):
         return metric
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(
             f"metric={metric!r} is unknown: choose one of {', '.join(map(repr, METRICS))}, or give a function of "
             "(y_true, y_pred) that is larger the better"

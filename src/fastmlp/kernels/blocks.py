@@ -328,4 +328,6 @@ def begin_with(net: Net, state: State, params: NDArray[Any], penalties: NDArray[
         return
     sums[:] = 0
     weights = params[: net.n_weights].astype(np.float64)
-    sums[0], sums[net.n_squares] = np.square(weights).sum(), np.abs(weights).sum()
+    # Overflow shows in the objective.
+    with np.errstate(over="ignore"):
+        sums[0], sums[net.n_squares] = np.square(weights).sum(), np.abs(weights).sum()

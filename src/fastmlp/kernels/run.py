@@ -44,6 +44,8 @@ from fastmlp.options import Activation, Loss, Problem, Snapshot, Status
 # A step must keep a thread busy for this long to be worth the hand-overs. From 2-3-2 with 2,000 samples on, 6 us a step, a
 # second thread on a core of its own saves a third; half of that is left to machines that have other work.
 MICROSECONDS_PER_THREAD = 5
+# And a call as long as this, to be worth starting them.
+MICROSECONDS_PER_CALL = 200
 # What a core does in a microsecond, roughly: multiplications and additions, and values of an activation, in float32.
 ARITHMETIC_PER_MICROSECOND = 60_000
 ACTIVATIONS_PER_MICROSECOND = 2_000
@@ -56,13 +58,18 @@ def available_cores() -> int:
     return max(1, min([cores, *(int(limit) for limit in limits if limit.isdigit())]))
 
 
+def microseconds_per_sample(net: Net, itemsize: int) -> float:
+    """What a sample takes on one core, roughly."""
+    fan_in, fan_out = net.layers[:, FAN_IN], net.layers[:, FAN_OUT]
+    arithmetic, activations = 6 * int((fan_in * fan_out).sum()), int(fan_out.sum())
+    work = arithmetic / ARITHMETIC_PER_MICROSECOND + activations / ACTIVATIONS_PER_MICROSECOND
+    return work * itemsize / 4
+
+
 def suitable_threads(net: Net, batch_size: int, itemsize: int) -> int:
     """How many threads a step of this net keeps busy: one for small nets."""
-    fan_in, fan_out = net.layers[:, FAN_IN], net.layers[:, FAN_OUT]
-    arithmetic = 6 * batch_size * int((fan_in * fan_out).sum())
-    activations = batch_size * int(fan_out.sum())
-    work = arithmetic / ARITHMETIC_PER_MICROSECOND + activations / ACTIVATIONS_PER_MICROSECOND
-    return max(1, min(available_cores(), int(work * itemsize / 4 / MICROSECONDS_PER_THREAD)))
+    work = batch_size * microseconds_per_sample(net, itemsize)
+    return max(1, min(available_cores(), int(work / MICROSECONDS_PER_THREAD)))
 
 
 class Run:
@@ -90,7 +97,10 @@ class Run:
             dropout=problem.dropout if learns else (), weighted=total_weight is not None, learns=learns,
         )  # fmt: skip
         self._shape = shape_of(self._net)
+        # A call's threads are ours to choose where none are asked for.
+        self._samples_per_thread = 0.0
         if threads is None:
+            self._samples_per_thread = MICROSECONDS_PER_CALL / microseconds_per_sample(self._net, dtype.itemsize)
             threads = suitable_threads(self._net, batch_size, dtype.itemsize)
         # More threads than shares of the work would only wait.
         self.threads = min(threads, self._net.shares)
@@ -142,7 +152,8 @@ class Run:
             self._net.layers, self._shape, self._data, self._state, int(self._problem.solver), self._settings, rates,
             losses, until, budget
         )  # fmt: skip
-        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, self.threads))
+        enough = until - self.done > self.threads * self._samples_per_thread
+        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, self.threads if enough else 1))
 
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""
