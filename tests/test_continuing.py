@@ -245,10 +245,10 @@ def test_a_loaded_net_has_its_parameters_to_go_on_from(blobs, tmp_path, dtype):
 
 def test_a_new_seed_replaces_the_random_numbers(blobs):
     net = one_after_the_other(*blobs, [3], dropout=0.3)
-    ends = [
-        train(*blobs, start=net, epochs=2, dropout=0.3, batch_size=16, seed=seed).params.tobytes() for seed in (1, 1, 2)
-    ]
-    assert ends[0] == ends[1] != ends[2]
+    # Those of the rows, and dropout's where there are no others.
+    for options in ({"dropout": 0.3, "batch_size": 16}, {"batch_size": 16}, {"dropout": 0.3, "batch_size": None}):
+        ends = [train(*blobs, start=net, epochs=2, seed=seed, **options).params.tobytes() for seed in (1, 1, 2)]
+        assert ends[0] == ends[1] != ends[2]
 
 
 def test_another_solver_takes_the_parameters_over(blobs):

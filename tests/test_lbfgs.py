@@ -97,7 +97,7 @@ def test_the_curve_has_the_objective_before_each_iteration(blobs, engine):
 @by_engine
 def test_it_converges(blobs, curve, dtype, engine):
     for X, y in (blobs, curve):
-        net = train(X, y, 20, activation="tanh", solver="lbfgs", epochs=500, seed=0, l2=1e-3, dtype=dtype, engine=engine)
+        net = train(X, y, 8, activation="tanh", solver="lbfgs", epochs=500, seed=0, l2=0.01, dtype=dtype, engine=engine)
         assert net.status in ("converged", "stopped early")
         assert 5 < net.n_epochs < 500
         assert net.score(X, y) > 0.9

@@ -31,9 +31,9 @@ def stalls(losses, patience, tol):
     return ends
 
 
-def stops(run, losses, budget=WHOLE):
+def stops(run, losses, budget=WHOLE, rate=RATE):
     """After which epochs the run stalls on its way to the end."""
-    rates, ends, until = np.full(losses.size, RATE, losses.dtype), [], losses.size * SAMPLES
+    rates, ends, until = np.full(losses.size, rate, losses.dtype), [], losses.size * SAMPLES
     while (status := run.advance(rates, losses, until, budget)) != Status.FINISHED:
         assert status in (Status.RUNNING, Status.STALLED)
         if status == Status.STALLED:
@@ -75,3 +75,14 @@ def test_a_snapshot_keeps_what_has_been_waited_for(sizes, first, second):
     run = begin(second, case, rest, reached, **rule)
     ends += [before + end for end in stops(run, np.zeros(EPOCHS - before))]
     assert ends == expected
+
+
+@pytest.mark.parametrize(("tol", "ends"), [(0.0, []), (1e-3, [3, 5, 7])])
+@by_way
+def test_losses_that_stay_the_same_stall_by_the_tolerance_alone(engine, dtype, tol, ends):
+    """An epoch counts that is above the least less the tolerance: without one, not where it is as low."""
+    case = Case(penalty="free", n_samples=SAMPLES, batch_size=SAMPLES)
+    run, losses = begin(engine, case, start(case, dtype), patience=2, tol=tol), np.zeros(8, dtype)
+    assert stops(run, losses, rate=0) == ends
+    assert (losses == losses[0]).all()
+    assert stalls(losses, 2, tol) == ends

@@ -64,19 +64,23 @@ def test_going_on_gives_the_bits_of_going_straight_through(case, engine, dtype, 
     assert bits(*taken_over(engine, engine, case, given, before)) == bits(*trained(engine, case, given, EPOCHS, RATE))
 
 
+# Adam divides by the size of gradients that may be as small as their rounding.
+CLOSE = 1e-10
+
+
 @pytest.mark.parametrize(("first", "second"), [("kernels", "reference"), ("reference", "kernels")])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_one_engine_goes_on_where_the_other_ends(case, first, second):
     given = start(case, epochs=EPOCHS)
     run, losses = taken_over(first, second, case, given, 1)
     straight, expected = trained("reference", case, given, EPOCHS, RATE)
-    assert worst_error(case, run.params, straight.params) <= TOLERANCES[np.float64]
-    assert relative_error(losses, expected) <= TOLERANCES[np.float64]
+    assert worst_error(case, run.params, straight.params) <= CLOSE
+    assert relative_error(losses, expected) <= CLOSE
     ours, theirs = run.snapshot(), straight.snapshot()
     assert ours.step == theirs.step
     # The kernels keep no velocity that nobody asks for.
     if case.solver != "sgd":
-        assert relative_error(ours.moments, theirs.moments) <= TOLERANCES[np.float64]
+        assert relative_error(ours.moments, theirs.moments) <= CLOSE
 
 
 @pytest.mark.xfail(reason="without l1 the sums of absolute weights are those of an earlier step", strict=True)

@@ -279,6 +279,25 @@ def test_samples_without_weight_do_not_validate(blobs, engine):
     assert everything(train(X, y, 4, validation=changed, **options)) == everything(plain)
 
 
+@by_engine
+def test_weights_of_classes_count_in_samples_apart(blobs, engine):
+    """By their own labels, and as often as those occur among the samples trained on."""
+    X, y = blobs
+    X, y, given = X[20:], np.maximum(y[20:], 1), (X[:20], np.maximum(y[:20], 1))
+    for class_weight, weights in [({2: 7.0}, [1, 7]), ("balanced", 70 / (2 * np.bincount(y)[1:]))]:
+        net = train(X, y, 4, epochs=2, seed=0, class_weight=class_weight, validation=given, metric=Rising(), engine=engine)
+        expected = np.average(losses_of(net, *given), weights=np.array(weights)[given[1] - 1])
+        assert net.validation_curve[-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_rows_held_out_are_no_samples_of_an_epoch(blobs):
+    """For a schedule that counts them."""
+    rates = []
+    options = {"schedule": "invscaling", "learning_rate": 0.5, "callback": lambda epoch: rates.append(epoch.learning_rate)}
+    train(*blobs, 4, epochs=3, seed=0, validation=0.3, **options)
+    assert rates == pytest.approx([0.5, 0.5 / 64**0.5, 0.5 / 127**0.5])
+
+
 def test_all_held_out_without_weight_are_refused(blobs):
     X, y = blobs
     weights = np.ones(90)
