@@ -201,6 +201,47 @@ def test_nothing_is_drawn_before_an_error(no_work):
     assert random.uniform() == np.random.default_rng(0).uniform()
 
 
+def negative(wanted, predicted):
+    return -np.mean(wanted != predicted)
+
+
+CONTRADICTIONS = [
+    ({"hidden": 5}, ValueError, r"hidden=5, but start has hidden layers of \(4, 3\); leave hidden out"),
+    ({"hidden": (3, 4)}, ValueError, r"hidden=\(3, 4\), but start has"),
+    ({"activation": "tanh"}, ValueError, r"activation='tanh', but start has \['relu', 'relu'\]; leave activation out"),
+    ({"activation": ["relu"]}, ValueError, r"activation has 1 entries, but there are 2 hidden layers"),
+    ({"loss": "binary_cross_entropy"}, ValueError, r"loss='binary_cross_entropy', but start was trained with 'cross_ent"),
+    ({"loss": "hinge"}, ValueError, r"loss='hinge' is unknown"),
+    ({"validation": 0.3, "metric": "accuracy"}, ValueError, r"metric='accuracy', but start was validated by 'loss'; give"),
+    ({"validation": 0.3, "metric": negative}, ValueError, r"metric='a function', but start was validated by 'loss'"),
+    ({"start": "net"}, TypeError, r"start='net': give a Network to go on from, or None"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), CONTRADICTIONS)
+def test_contradictions_are_named(blobs, no_work_after, options, error, message):
+    net = train(*blobs, (4, 3), epochs=2, seed=0, validation=0.3)
+    no_work_after()
+    with pytest.raises(error, match=message):
+        train(*blobs, **{"start": net, **options})
+
+
+def test_samples_of_another_kind_are_named(blobs, curve, no_work_after):
+    X, y = blobs
+    net, values = (train(*data, 4, epochs=1, seed=0) for data in (blobs, curve))
+    no_work_after()
+    for bad, start, message in [
+        ((X, y + 1), net, r"y holds the label 3, which the net does not know; its labels are 0, 1, 2"),
+        ((X, y.astype(str)), net, r"y holds the label '0', which the net does not know"),
+        ((X[:, [0, 1, 1]], y), net, r"X has 3 columns, but start was trained on 2; give the same"),
+        ((X, np.column_stack([y, y])), net, r"y has shape \(90, 2\): the cross-entropy takes one label for each row"),
+        ((X, np.column_stack([X, X])), values, r"y has 4 columns, but the net has 1; give the same"),
+        ((X, np.array(["a", "b", "c"])[y]), values, r"y holds what is no number"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            train(*bad, start=start)
+
+
 OUT_OF_RANGE = [
     ({"l2": 1e300}, "l2"),
     ({"l1": 1e300}, "l1"),

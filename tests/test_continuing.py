@@ -268,6 +268,14 @@ def test_the_dtype_is_the_nets_unless_named(blobs):
     assert train(X, y, start=single, epochs=1).n_epochs == 4
 
 
+def test_the_best_of_another_dtype_is_forgotten(blobs):
+    options = {"validation": 0.3, "metric": lambda wanted, predicted: 1.0}
+    net = one_after_the_other(*blobs, [2], **options)
+    assert train(*blobs, start=net, epochs=2, **options).best_epoch == 1
+    single = train(*blobs, start=net, epochs=2, dtype="float32", **options)
+    assert (single.dtype, single.best_epoch) == (np.float32, 3)
+
+
 def test_epochs_count_on_in_callbacks(blobs):
     seen = []
     options = {"callback": lambda epoch: seen.append((epoch.epoch, epoch.loss)), "callback_every": 2}
@@ -308,6 +316,17 @@ def test_other_data_are_gone_on_with(blobs, options, engine):
 
 
 @by_engine
+def test_rows_are_numbered_anew_in_as_many_as_were_trained_on(blobs, engine):
+    """63 of 90 rows, and then 63: the order that a RandomState goes on from holds numbers of the first."""
+    X, y = blobs
+    net = one_after_the_other(X, y, [2], seed=np.random.RandomState, validation=0.3, engine=engine)
+    again = train(X[:63], y[:63], start=net, epochs=1, learning_rate=1e-9, batch_size=16, engine=engine)
+    net._training.order = np.empty(0, np.int32)
+    fresh = train(X[:63], y[:63], start=net, epochs=1, learning_rate=1e-9, batch_size=16, engine=engine)
+    assert again.params.tobytes() == fresh.params.tobytes()
+
+
+@by_engine
 def test_patience_begins_anew_with_other_data(blobs, engine):
     """Losses that are larger on these are no reason to stop, as long as they fall."""
     X, y = blobs
@@ -336,27 +355,6 @@ def test_lbfgs_goes_on_with_another_objective(blobs, what, engine):
     assert (anew.params != net.params).any()
 
 
-CONTRADICTIONS = [
-    ({"hidden": 5}, ValueError, r"hidden=5, but start has hidden layers of \(4, 3\); leave hidden out"),
-    ({"hidden": (3, 4)}, ValueError, r"hidden=\(3, 4\), but start has"),
-    ({"activation": "tanh"}, ValueError, r"activation='tanh', but start has \['relu', 'relu'\]; leave activation out"),
-    ({"activation": ["relu"]}, ValueError, r"activation has 1 entries, but there are 2 hidden layers"),
-    ({"loss": "binary_cross_entropy"}, ValueError, r"loss='binary_cross_entropy', but start was trained with 'cross_ent"),
-    ({"loss": "hinge"}, ValueError, r"loss='hinge' is unknown"),
-    ({"validation": 0.3, "metric": "accuracy"}, ValueError, r"metric='accuracy', but start was validated by 'loss'; give"),
-    ({"validation": 0.3, "metric": own_score}, ValueError, r"metric='a function', but start was validated by 'loss'"),
-    ({"start": "net"}, TypeError, r"start='net': give a Network to go on from, or None"),
-]
-
-
-@pytest.mark.parametrize(("options", "error", "message"), CONTRADICTIONS)
-def test_contradictions_are_named(blobs, no_work_after, options, error, message):
-    net = one_after_the_other(*blobs, [2], hidden=(4, 3), validation=0.3)
-    no_work_after()
-    with pytest.raises(error, match=message):
-        train(*blobs, **{"start": net, **options})
-
-
 @pytest.mark.parametrize("hidden", [(4, 3), [4, 3], np.array([4, 3])])
 @pytest.mark.parametrize("activation", ["relu", ["relu", "relu"], ("relu", "relu")])
 def test_what_agrees_may_be_given_again(blobs, hidden, activation):
@@ -365,25 +363,44 @@ def test_what_agrees_may_be_given_again(blobs, hidden, activation):
     assert again.params.tobytes() == train(*blobs, start=net, epochs=1).params.tobytes()
 
 
-def test_samples_of_another_kind_are_named(blobs, curve, no_work_after):
-    X, y = blobs
-    net, values = (one_after_the_other(*data, [1]) for data in (blobs, curve))
-    no_work_after()
-    for bad, start, message in [
-        ((X, y + 1), net, r"y holds the label 3, which the net does not know; its labels are 0, 1, 2"),
-        ((X, y.astype(str)), net, r"y holds the label '0', which the net does not know"),
-        ((X[:, [0, 1, 1]], y), net, r"X has 3 columns, but start was trained on 2; give the same"),
-        ((X, np.column_stack([y, y])), net, r"y has shape \(90, 2\): the cross-entropy takes one label for each row"),
-        ((X, np.column_stack([X, X])), values, r"y has 4 columns, but the net has 1; give the same"),
-        ((X, np.array(["a", "b", "c"])[y]), values, r"y holds what is no number"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            train(*bad, start=start)
-
-
 def test_some_of_the_classes_are_enough(blobs):
     X, y = blobs
     net = one_after_the_other(X, y, [2])
     again = train(X[y == 1], y[y == 1], start=net, epochs=1)
     assert again.classes.tolist() == [0, 1, 2]
     assert again.sizes == net.sizes
+
+
+@by_engine
+@pytest.mark.parametrize("validated", [None, 0.2])
+def test_changed_parameters_are_gone_on_from(blobs, validated, engine):
+    """As after pruning: not from those that the training remembers."""
+    options = {"engine": engine, "validation": validated, "solver": "sgd", "learning_rate": 1e-9}
+    net = train(*blobs, 4, epochs=3, seed=0, **options)
+    net.weights[0][:] = 0
+    again = train(*blobs, start=net, epochs=1, **options)
+    np.testing.assert_allclose(again.params, net.params, atol=1e-6)
+
+
+@by_engine
+def test_best_scores_of_other_samples_do_not_count(blobs, engine):
+    X, y = blobs
+    net = train(X, y, 4, epochs=10, validation=0.2, seed=0, engine=engine)
+    again = train(X, y, start=net, epochs=3, validation=(X + 5, y[::-1]), engine=engine)
+    assert again.best_epoch > 10
+    assert again.validation_scores[again.best_epoch - 1] == again.validation_scores[10:].max()
+
+
+def test_another_share_is_refused(blobs):
+    net = train(*blobs, 4, epochs=2, validation=0.2, seed=0)
+    with pytest.raises(ValueError, match=r"validation=0.5, but start held out 0.2; give the same"):
+        train(*blobs, start=net, epochs=2, validation=0.5)
+
+
+@by_engine
+def test_patience_begins_anew_with_another_objective(blobs, engine):
+    options = {"tol": 0.0, "engine": engine, "learning_rate": 0.01, "batch_size": None}
+    net = train(*blobs, 10, epochs=50, seed=0, patience=50, **options)
+    again = train(*blobs, start=net, epochs=10, patience=3, l2=1.0, **options)
+    assert again.loss_curve[50] > net.loss_curve[-1]
+    assert again.n_epochs == 60

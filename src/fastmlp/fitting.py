@@ -67,7 +67,7 @@ def fit(setup: Setup) -> Network:
     """Train as set up."""
     problem, samples, before = setup.problem, setup.samples, setup.before
     dtype = samples.targets.values.dtype
-    before.forget_unless(len(samples.targets.values), dtype, _name(setup.metric), setup.validation is not None)
+    before.forget_unless(problem, len(samples.targets.values), dtype)
     state = before.state
     random = state.random if state is not None and setup.seed is None else random_source(setup.seed)
     # Draws in this order: start weights, samples held out, dropout's key, row orders.
@@ -76,6 +76,8 @@ def fit(setup: Setup) -> Network:
     else:
         begin = before.snapshot(problem.solver, dtype)
     held = hold_out(samples, setup.validation, random, None if state is None else state.held_out)
+    validated = None if held is None else held.fingerprint(_name(setup.metric))
+    before.check_validation(setup.validation, _name(setup.metric), validated)
     if problem.dropout and (not begin.key or setup.seed is not None):
         begin = begin._replace(key=_key(random))
     if samples.total_weight is not None:
@@ -91,7 +93,7 @@ def fit(setup: Setup) -> Network:
     loop = _loop(setup, run, batches, rates, evaluator)
     loop.train()
     batches.settle(run.done)
-    return _network(setup, loop, random, batches.orders)
+    return _network(setup, loop, random, batches.orders, validated)
 
 
 def _name(metric: Metric) -> str:
@@ -120,12 +122,15 @@ def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple
     n_samples, rows, X = samples.n_samples, samples.rows, samples.X
     size = rows_per_batch(setup.batch_size, n_samples)
     values = samples.values(setup.problem.hyperparameters.label_smoothing)
-    if rows is not None and size == n_samples and not samples.streamed:
-        # Full batches take all that there is.
-        X, values, rows = X[rows], values[rows], None
+    streamed = samples.streamed and size < n_samples
+    if size == n_samples:
+        # Full batches take all that there is at once.
+        if rows is not None:
+            X, values, rows = X[rows], values[rows], None
+        X = np.ascontiguousarray(X, values.dtype)
     last = state.order if state is not None and setup.seed is None and len(state.order) == n_samples else None
     orders = Orders(random if shuffle else None, n_samples, rows, last, by_blocks=shuffle == "blocks")
-    return (Streamed if samples.streamed else InMemory)(X, values, orders, size, setup.epochs), size
+    return (Streamed if streamed else InMemory)(X, values, orders, size, setup.epochs), size
 
 
 def _rates(setup: Setup, dtype: np.dtype[Any]) -> Array:
@@ -162,7 +167,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
     )
     if setup.problem.solver != Solver.LBFGS:
         return Loop(job)
-    if state is not None and state.start is not None and state.solver == Solver.LBFGS:
+    if state is not None and state.start is not None and state.problem.solver == Solver.LBFGS:
         return Lbfgs(job, state.start, state.iterations, setup.max_fun)
     return Lbfgs(job, run.params, 0, setup.max_fun)
 
@@ -178,7 +183,7 @@ def _described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], 
     )  # fmt: skip
 
 
-def _network(setup: Setup, loop: Loop, random: Random, orders: Orders) -> Network:
+def _network(setup: Setup, loop: Loop, random: Random, orders: Orders, validated: tuple[Any, ...] | None) -> Network:
     """The net that comes out, with what another training needs to go on from it."""
     params = loop.params()
     net = _described(setup, params, loop.curves(), loop.status)
@@ -194,15 +199,16 @@ def _network(setup: Setup, loop: Loop, random: Random, orders: Orders) -> Networ
     n_rows = len(samples.targets.values)
     held = None if samples.rows is None else np.delete(np.arange(n_rows), samples.rows)
     net._training = TrainingState(
-        setup.problem.solver,
+        setup.problem,
         snapshot,
         copy.deepcopy(random),
         orders.remembered(),
         n_rows,
+        setup.validation if held is not None else None,
         held,
         loop.rate_factor,
         copy.copy(best),
-        None if best.params is None else _name(setup.metric),
+        validated,
         *loop.origin(),
     )
     return net

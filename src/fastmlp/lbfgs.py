@@ -12,8 +12,9 @@ from fastmlp.loop import Job, Loop, Pace
 from fastmlp.options import Status
 from fastmlp.progress import Report
 
-# What the line search is told where the objective is not finite: far above any that is, and small enough to calculate with.
-NOT_FINITE = 1e100
+# How many times the largest objective met the line search is told where there is none that is finite: it interpolates, and
+# would step back too far from a much larger one.
+NOT_FINITE = 1e6
 # scipy's status, where it is not for the iterations.
 OUT_OF_EVALUATIONS = 1
 
@@ -39,6 +40,7 @@ class Lbfgs(Loop):
         self._current = job.run.params
         self._iterations = 0
         self._objective: float | None = None
+        self._largest = 0.0
         self._pace = Pace()
 
     def origin(self) -> tuple[NDArray[Any], int]:
@@ -97,11 +99,12 @@ class Lbfgs(Loop):
             if status == Status.DIVERGED:
                 if self._objective is None:
                     self.status = "diverged"
-                return NOT_FINITE, np.zeros_like(x)
+                return NOT_FINITE * (1 + self._largest), np.zeros_like(x)
             if self.is_out_of_time():
                 raise OutOfTimeError
         if self._objective is None:
             self._objective = float(objective[0])
+        self._largest = max(self._largest, abs(float(objective[0])))
         return float(objective[0]), run.gradient.astype(np.float64)
 
     # The parameter's name is what makes scipy tell the objective too.

@@ -48,7 +48,7 @@ class Network:
         Their score in the metric that chose the best epoch: the larger the better. With ``metric="loss"`` the loss with its
         sign changed.
     best_epoch : int or None
-        The epoch, counted from 1, after which the parameters were these; 0 for the start weights, None without validation.
+        The epoch, counted from 1, after which the parameters were these; None without validation.
     status : str
         How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted", "diverged", or
         by L-BFGS "converged".

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastmlp.arguments import hidden_activations, hidden_sizes
 from fastmlp.initialise import Random
 from fastmlp.network import Network
-from fastmlp.options import Activation, Loss, Snapshot, Solver
+from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver
 from fastmlp.targets import Kind, named_loss
 
 Array = NDArray[Any]
@@ -34,24 +34,25 @@ class TrainingState:
 
     Attributes
     ----------
-    solver, run : the solver and what its run has reached.
+    problem, run : what was minimised, and what the run has reached.
     random : draws the next row orders.
     order : the order that the next one is a shuffle of.
-    n_rows, held_out : rows that X had, and the numbers of those held out for validation, if any.
+    n_rows, share, held_out : rows that X had, the share of them held out for validation, and their numbers, if any.
     rate_factor : what the adaptive schedule has made of the learning rate.
-    best, metric : the best validation so far, and by what.
+    best, validated : the best validation so far, and by what metric on which samples.
     start, iterations : of L-BFGS, the parameters that its iterations began with.
     """
 
-    solver: Solver
+    problem: Problem
     run: Snapshot
     random: Random
     order: Array
     n_rows: int
+    share: float | None
     held_out: NDArray[np.intp] | None
     rate_factor: float
     best: Best
-    metric: str | None
+    validated: tuple[Any, ...] | None
     start: Array | None
     iterations: int
 
@@ -66,6 +67,15 @@ class Before:
         self.n_epochs = 0 if net is None else net.n_epochs
         # A copy, so that the net can be gone on from more than once.
         self.state: TrainingState | None = None if net is None else copy.deepcopy(net._training)
+        if net is not None and self.state is not None:
+            self._heed_changes(net, self.state)
+
+    def _heed_changes(self, net: Network, state: TrainingState) -> None:
+        """Go on from the net's parameters where these are not the ones that its training left."""
+        left = state.run.params if state.best.params is None else state.best.params
+        if not np.array_equal(net.params, left):
+            state.run = state.run._replace(params=net.params.copy(), penalties=None, best_loss=np.inf, stalled=0)
+            state.best, state.start = Best(), None
 
     def dtype(self, dtype: Any) -> Any:
         """The dtype wanted: the net's where none is named."""
@@ -98,8 +108,8 @@ class Before:
             raise ValueError(f"activation={activation!r}, but start has {names}; leave activation out")
         return sizes, activations
 
-    def forget_unless(self, n_rows: int, dtype: np.dtype[Any], metric: str, validates: bool) -> None:
-        """Drop what belongs to other samples, and refuse scores that cannot be compared."""
+    def forget_unless(self, problem: Problem, n_rows: int, dtype: np.dtype[Any]) -> None:
+        """Drop what belongs to other samples, another objective or another dtype."""
         state = self.state
         if state is None:
             return
@@ -109,8 +119,27 @@ class Before:
             state.order = np.empty(0, np.int32)
         if state.best.params is not None and state.best.params.dtype != dtype:
             state.best = Best()
-        if validates and state.best.params is not None and state.metric != metric:
-            raise ValueError(f"metric={metric!r}, but start was validated by {state.metric!r}; give the same")
+        if _objective(problem) != _objective(state.problem):
+            state.run = state.run._replace(best_loss=np.inf, stalled=0)
+
+    def check_validation(self, validation: Any, metric: str, validated: tuple[Any, ...] | None) -> None:
+        """Refuse scores that cannot be compared; drop those of other samples.
+
+        Raises
+        ------
+        ValueError
+            If the metric or the share held out is not that of the training before.
+        """
+        state = self.state
+        if state is None or validated is None:
+            return
+        if state.share is not None and isinstance(validation, float) and validation != state.share:
+            raise ValueError(f"validation={validation!r}, but start held out {state.share!r}; give the same")
+        if state.best.params is not None and state.validated is not None:
+            if state.validated[0] != metric:
+                raise ValueError(f"metric={metric!r}, but start was validated by {state.validated[0]!r}; give the same")
+            if state.validated != validated:
+                state.best = Best()
 
     def snapshot(self, solver: Solver, dtype: np.dtype[Any]) -> Snapshot:
         """What the run begins with, all of it only where solver and dtype are the same."""
@@ -118,7 +147,7 @@ class Before:
         if self.state is None:
             return Snapshot(self.net.params.astype(dtype))
         run = self.state.run
-        if self.state.solver != solver or run.params.dtype != dtype:
+        if self.state.problem.solver != solver or run.params.dtype != dtype:
             return Snapshot(run.params.astype(dtype), key=run.key)
         return run
 
@@ -133,3 +162,10 @@ class Before:
             missing.astype(self.net.dtype) if losses is None else losses,
             missing if scores is None else scores,
         )
+
+
+def _objective(problem: Problem) -> tuple[Any, ...]:
+    """What of a problem decides how large its objective is."""
+    settings = problem.hyperparameters
+    penalties = (settings.l1, settings.l2, settings.l2_per_sample)
+    return (*penalties, settings.label_smoothing, settings.delta, settings.quantile, problem.loss, problem.dropout)

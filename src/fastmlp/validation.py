@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -40,6 +41,16 @@ class Held:
     targets: NDArray[Any]
     y: NDArray[Any]
     weights: NDArray[Any] | None
+
+    def fingerprint(self, metric: str) -> tuple[Any, ...]:
+        """What tells these samples, and how they are scored, from others."""
+        rows = self.rows if self.rows is not None else self.X
+        return (
+            metric,
+            len(self.y),
+            zlib.crc32(np.ascontiguousarray(rows).data),
+            zlib.crc32(np.ascontiguousarray(self.targets).data),
+        )
 
     def parts(self) -> list[NDArray[Any]]:
         """The rows, all at once or some at a time."""
