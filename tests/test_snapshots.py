@@ -83,7 +83,6 @@ def test_one_engine_goes_on_where_the_other_ends(case, first, second):
         assert relative_error(ours.moments, theirs.moments) <= CLOSE
 
 
-@pytest.mark.xfail(reason="without l1 the sums of absolute weights are those of an earlier step", strict=True)
 @pytest.mark.parametrize("before", [1, 2])
 @pytest.mark.parametrize("sizes", NETS.values(), ids=NETS)
 def test_a_penalty_may_begin_where_a_run_goes_on(sizes, before):
@@ -92,7 +91,6 @@ def test_a_penalty_may_begin_where_a_run_goes_on(sizes, before):
     assert relative_error(losses["kernels"], losses["reference"]) <= TOLERANCES[np.float64]
 
 
-@pytest.mark.xfail(reason="without momentum the kernels keep no velocity, the reference does", strict=True)
 @pytest.mark.parametrize("sizes", NETS.values(), ids=NETS)
 def test_momentum_may_begin_where_a_run_goes_on(sizes):
     case = Case(sizes, (TANH,) * (len(sizes) - 2), penalty="free", n_samples=70, batch_size=70)

@@ -75,22 +75,24 @@ def activate_curve(activation, panel, start, slope0, step, units, vectors):
 @routine
 def activate_backward(activation, panel, start, delta0, step, units, vectors):
     """delta = delta * f'(z) in place, from the activations a = f(z) in the panel at `start`."""
-    width = lanes(panel)
+    width, there = lanes(panel), delta0 - start
     zero, one = fill(panel, number(panel, 0)), fill(panel, number(panel, 1))
-    there = delta0 - start
-    if activation > Activation.RELU:
+    if activation == Activation.TANH:
+        for unit in range(units):
+            for i in range(start + unit * step, start + unit * step + vectors * width, width):
+                a = load(panel, i)
+                store(panel, i + there, load(panel, i + there) * (one - a * a))
+    elif activation == Activation.LOGISTIC:
+        for unit in range(units):
+            for i in range(start + unit * step, start + unit * step + vectors * width, width):
+                a = load(panel, i)
+                store(panel, i + there, load(panel, i + there) * (a * (one - a)))
+    elif activation == Activation.RELU:
+        for unit in range(units):
+            for i in range(start + unit * step, start + unit * step + vectors * width, width):
+                store(panel, i + there, select(load(panel, i) > zero, load(panel, i + there), zero))
+    elif activation != Activation.IDENTITY:
         activate_curve_backward(activation, panel, start, delta0, step, units, vectors)
-        return
-    for unit in range(units):
-        for i in range(start + unit * step, start + unit * step + vectors * width, width):
-            a, delta = load(panel, i), load(panel, i + there)
-            if activation == Activation.TANH:
-                delta = delta * (one - a * a)
-            elif activation == Activation.LOGISTIC:
-                delta = delta * (a * (one - a))
-            elif activation == Activation.RELU:
-                delta = select(a > zero, delta, zero)
-            store(panel, i + there, delta)
 
 
 @routine

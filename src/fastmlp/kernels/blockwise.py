@@ -122,7 +122,8 @@ def gradients(net, data, state, settings, here, step, rows, size, round_, rank, 
     for share in range(cut(net.parts, rank, threads), cut(net.parts, rank + 1, threads)):
         if round_ == 0:
             reset(state.running, LOSSES + PAD * share)
-            reset(state.running, LOSSES + PAD * share + WEIGHT)
+            if net.weighted:
+                reset(state.running, LOSSES + PAD * share + WEIGHT)
         how = FROM_ZERO if round_ == 0 else FROM_OUTPUT
         begin = cut(n_blocks, share, net.parts) + round_ * BLOCKS_PER_FOLD
         end = least(begin + BLOCKS_PER_FOLD, cut(n_blocks, share + 1, net.parts))
@@ -180,6 +181,6 @@ def update_share(net, state, solver, settings, rate, l2, scale, step, here, q0, 
     n_vectors = net.n_parameters // PAD
     for part in range(cut(net.slices, rank, threads), cut(net.slices, rank + 1, threads)):
         lo, hi = cut(n_vectors, part, net.slices) * PAD, cut(n_vectors, part + 1, net.slices) * PAD
-        if not prepared:
+        if not prepared and net.parts > 1:
             add_parts(net, state.gradient, lo, hi)
         update(net, state, solver, settings, rate, l2, scale, step, here, lo, hi, q0 + part * PAD)

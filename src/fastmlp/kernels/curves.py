@@ -156,7 +156,7 @@ def mish_of(x: Lanes) -> Lanes:
 def mish_slope_of(x: Lanes) -> Lanes:
     low, e, n = _mish_parts(x)
     d = n + 2.0
-    return n / d + low * 4.0 * e * (e + 1.0) / (d * d)
+    return n / d + low * (e * 4.0) * (e + 1.0) / (d * d)
 
 
 leaky_relu, leaky_relu_slope = intrinsic_of(leaky_relu_of), intrinsic_of(leaky_relu_slope_of)

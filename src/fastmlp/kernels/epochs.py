@@ -46,7 +46,7 @@ from fastmlp.kernels.vectors import fill, lanes, least, load, memory, number, st
 from fastmlp.options import Activation, Loss, Status
 
 
-@routine
+@kernel
 def total_of(net, running, place, size):
     """A sum over the samples of a batch, from what all threads have left; `place` is 0 for the losses."""
     places, result = net.parts, number(running, 0)
@@ -57,7 +57,7 @@ def total_of(net, running, place, size):
     return result
 
 
-@routine
+@kernel
 def sum_of(values, lo, hi):
     """The sum of the elements from `lo` to `hi`, lane by lane first."""
     sums = fill(values, number(values, 0))
@@ -66,7 +66,7 @@ def sum_of(values, lo, hi):
     return total(sums)
 
 
-@routine
+@kernel
 def penalty_of(net, squares, step, l1, l2):
     """What the penalties add to the objective, from the sums over the weights that the last update has left."""
     penalty, first = number(squares, 0), 2 * net.n_squares * (step % 2)

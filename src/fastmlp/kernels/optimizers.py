@@ -116,15 +116,19 @@ def sgd(net, state, settings, rate, l2, scale, here, lo, hi):
     rates = zero - fill(params, rate)
     momentum, nesterov = settings[Setting.MOMENTUM], settings[Setting.NESTEROV] > 0
     momenta, squares = fill(params, momentum), zero
+    if momentum == 0:
+        for i in range(lo, hi, width):
+            w = load(params, here + i)
+            w = fma(rates, gradient_at(net, state, l2, scale, w, i), w)
+            put(params, there + i, w, hi - i)
+            squares = squares_with(net, squares, params, w, i, hi)
+        return squares
     for i in range(lo, hi, width):
         w = load(params, here + i)
         g = gradient_at(net, state, l2, scale, w, i)
-        if momentum > 0:
-            v = fma(momenta, load(velocity, i), rates * g)
-            put(velocity, i, v, hi - i)
-            w = w + (fma(momenta, v, rates * g) if nesterov else v)
-        else:
-            w = fma(rates, g, w)
+        v = fma(momenta, load(velocity, i), rates * g)
+        put(velocity, i, v, hi - i)
+        w = w + (fma(momenta, v, rates * g) if nesterov else v)
         put(params, there + i, w, hi - i)
         squares = squares_with(net, squares, params, w, i, hi)
     return squares

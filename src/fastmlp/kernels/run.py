@@ -21,6 +21,7 @@ from fastmlp.kernels.blocks import (
     FIRST,
     HERE,
     KEY,
+    ROUND,
     STALLED,
     STEP,
     WHOLE_WEIGHT,
@@ -124,17 +125,22 @@ class Run:
 
     def begin_again(self, params: NDArray[Any]) -> None:
         """Take other parameters, and count the samples from 0."""
-        self._state.cursor[DONE] = 0
+        self._state.cursor[DONE] = self._state.cursor[ROUND] = 0
         self._state.running[EPOCH_LOSS] = self._state.running[EPOCH_REST] = 0
         begin_with(self._net, self._state, params, None)
 
     def snapshot(self) -> Snapshot:
         """What has been reached; exact at the end of an epoch."""
-        cursor, squares = self._state.cursor, self._net.n_squares
-        first = 2 * squares * int(cursor[STEP] % 2)
+        cursor, size = self._state.cursor, self._net.n_squares
+        first = 2 * size * int(cursor[STEP] % 2)
+        penalties = self._state.squares[first : first + 2 * size].copy()
+        if not self._problem.hyperparameters.l1:
+            # Nobody has kept those of the absolute weights.
+            penalties[size:] = 0
+            penalties[size] = np.abs(self.params[: self._net.n_weights], dtype=np.float64).sum()
         return Snapshot(
             self.params, self._moments(), int(cursor[STEP]), int(cursor[KEY]), float(self._state.running[BEST_LOSS]),
-            int(cursor[STALLED]), self._state.squares[first : first + 2 * squares].copy(),
+            int(cursor[STALLED]), penalties,
         )  # fmt: skip
 
     def _moments(self) -> NDArray[Any]:

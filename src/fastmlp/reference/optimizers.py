@@ -33,6 +33,8 @@ def update(
     """
     if solver == Solver.SGD:
         (velocity,) = moments
+        if settings.momentum == 0:
+            return np.asarray(p - rate * gradient)
         velocity[...] = settings.momentum * velocity - rate * gradient
         return np.asarray(p + (settings.momentum * velocity - rate * gradient if settings.nesterov else velocity))
     if solver in (Solver.ADAM, Solver.ADAMW):

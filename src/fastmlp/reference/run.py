@@ -30,7 +30,7 @@ class Run:
     batch_size : rows in a batch, at most n_samples.
     threads : of no effect here; NumPy has threads of its own.
     total_weight : the sum of the samples' weights, where there are any: the last column of `y`.
-    learns : False for a run that only measures the loss, without penalties, dropout and updates.
+    learns : False for a run that only measures the objective, without dropout and updates.
     """
 
     def __init__(
