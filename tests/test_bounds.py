@@ -3,14 +3,13 @@
 import ctypes
 import re
 
-import numba
 import numpy as np
 import pytest
 
 from fastmlp.kernels import run as runs
 from fastmlp.kernels.blocks import PAD
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
-from fastmlp.kernels.jit import FASTMATH
+from fastmlp.kernels.jit import passing_entry
 from fastmlp.kernels.run import Predictor
 from fastmlp.options import Activation, Loss
 from table import LOGISTIC, RELU, TANH, WHOLE, Case, begin, bits, start
@@ -132,7 +131,7 @@ def float32_code(request):
     Predictor(case.sizes, case.activations, case.loss, given.params.dtype).outputs(given.params, given.X)
     entry = {"run_blocks": run_blocks, "run_slabs": run_slabs, "predict": predict}[request.param]
     (signature,) = [signature for signature in entry.signatures if "float32" in str(signature)]
-    fresh = numba.njit(error_model="numpy", nogil=True, fastmath=set(FASTMATH))(entry.py_func)
+    fresh = passing_entry(entry.py_func)
     fresh.compile(signature)
     code = fresh.inspect_llvm(signature)
     assert re.search(r"<\d+ x float>", code)

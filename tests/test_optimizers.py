@@ -3,7 +3,6 @@
 from itertools import pairwise
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from fastmlp import reference
 from fastmlp.kernels import blockwise, slabs
 from fastmlp.kernels.blocks import begin_with, in_groups, in_rows, new_state, plan, shape_of
 from fastmlp.kernels.epochs import memories_of_state, net_of
-from fastmlp.kernels.jit import FASTMATH
+from fastmlp.kernels.jit import passing_entry
 from fastmlp.kernels.optimizers import MOMENTS, settings_array
 from fastmlp.kernels.vectors import memory
 from fastmlp.options import Hyperparameters, Loss, Solver
@@ -33,7 +32,7 @@ def compiled(share):
         )  # fmt: skip
 
     # Not `entry`: its cache on disk would not notice edits here.
-    return numba.njit(error_model="numpy", fastmath=set(FASTMATH))(update)
+    return passing_entry(update)
 
 
 UPDATES = {False: compiled(blockwise.update_share), True: compiled(slabs.update_share)}

@@ -252,9 +252,14 @@ def with_parts(function: Callable[..., Any], name: str, **parts: Any) -> Callabl
     return copy
 
 
+def passing_entry(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls, for this process alone."""
+    return _compile(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler)
+
+
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep the result on disk."""
-    dispatcher = _compile(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler)
+    dispatcher = passing_entry(function)
     with contextlib.suppress(Exception):  # Numba's cache interface is private: without it, run uncached
         dispatcher._cache = KernelCache(function)
     return dispatcher
