@@ -249,9 +249,11 @@ def test_a_limit_of_time(engine, solver, validated):
     options = {"hidden": 50, "solver": solver, "seed": 0, "engine": engine, "tol": 0.0}
     options["validation"] = 0.1 if validated else None
     train(X, y, epochs=1, **options)
+    # L-BFGS may be at its end soon.
+    limit = 0.03 if solver == "lbfgs" else 0.3
     begin = time.monotonic()
-    net = train(X, y, epochs=100_000, max_seconds=0.3, **options)
-    assert 0.3 < time.monotonic() - begin < 3
+    net = train(X, y, epochs=100_000, max_seconds=limit, **options)
+    assert limit < time.monotonic() - begin < limit + 3
     assert net.status == "out of time"
     assert 0 < net.n_epochs < 100_000
     assert np.isfinite(net.params).all()
