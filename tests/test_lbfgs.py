@@ -186,3 +186,22 @@ def test_steps_to_where_the_objective_is_not_finite_are_shortened(random, engine
     assert net.weights[0][0, 0] == pytest.approx(1 / 400, rel=0.1)
     assert (np.diff(net.loss_curve) <= 0).all()
     assert [epoch.loss for epoch in seen] == net.loss_curve.tolist()
+
+
+@by_engine
+def test_time_runs_out_where_it_begins_anew_too(blobs, engine, monkeypatch):
+    """With other data it does, after making iterations again that lead elsewhere."""
+    X, y = blobs
+    net = train(X, y, 4, solver="lbfgs", epochs=5, seed=0, engine=engine)
+    asked, limit = [], 6
+
+    def is_out_of_time(self):
+        asked.append(self._again)
+        return self._again == 0 and len(asked) > limit
+
+    monkeypatch.setattr("fastmlp.lbfgs.Lbfgs.is_out_of_time", is_out_of_time)
+    again = train(0.01 * X, y, start=net, solver="lbfgs", epochs=50, engine=engine)
+    assert asked[0] == 5
+    assert asked[-1] == 0
+    assert again.status == "out of time"
+    assert np.isfinite(again.params).all()

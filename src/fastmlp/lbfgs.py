@@ -54,12 +54,12 @@ class Lbfgs(Loop):
 
     def _advance(self, report: Report) -> None:
         self._report = report
-        accepted = self._current
         try:
-            self._minimise()
-        except ElsewhereError:
-            self.start, self._again = accepted, 0
-            self._minimise()
+            try:
+                self._minimise()
+            except ElsewhereError:
+                self.start, self._again = self._current, 0
+                self._minimise()
         except OutOfTimeError:
             self.status = "out of time"
         finally:
