@@ -149,7 +149,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
         run=run,
         batches=batches,
         n_samples=samples.n_samples,
-        dtype=run.params.dtype,
+        dtype=samples.targets.values.dtype,
         rates=rates,
         rate_factor=state.rate_factor if state is not None and isinstance(adaptive, schedules.Adaptive) else 1.0,
         first=before.n_epochs,

@@ -172,5 +172,6 @@ def check_lengths(n_rows: int, y: NDArray[Any], name: str = "y") -> None:
     """Raise ValueError where `y` has not one entry for each row of X."""
     n_targets = y.shape[0] if y.ndim else 0
     if n_targets != n_rows:
-        whose = name.replace("y", "X", 1) if name == "y" else name.replace("y_val", "X_val")
-        raise ValueError(f"{whose} has {n_rows} rows, but {name} has {n_targets}: give one target for each row")
+        raise ValueError(
+            f"{name.replace('y', 'X', 1)} has {n_rows} rows, but {name} has {n_targets}: give one target for each row"
+        )

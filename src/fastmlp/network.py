@@ -207,7 +207,10 @@ class Network:
         ValueError
             If `X` and `y` differ in length, or `X` is not what the net was trained on.
         """
-        predicted = self.predict(X)
+        return self._scored(self.predict(X), y, sample_weight)
+
+    def _scored(self, predicted: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | None) -> float:
+        """The score of predictions."""
         wanted = np.asarray(y)
         check_lengths(len(predicted), wanted)
         if wanted.size != predicted.size:

@@ -105,12 +105,12 @@ def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np
     out = held_out(share, n_samples, labels, random) if rows is None else rows
     samples.rows = np.delete(np.arange(n_samples), out)
     weights = None if samples.weights is None else samples.weights[out]
-    values, wanted = samples.values()[out], _as_predicted(samples.y, samples.targets.kind)[out]
+    values, wanted = samples.values(), _as_predicted(samples.y, samples.targets.kind)[out]
     if weights is not None and weights.sum() == 0:
         raise ValueError("validation: all samples held out have the weight 0; give (X_val, y_val), or another seed")
     if samples.streamed and is_read_in_parts(len(out)):
-        return Held(samples.X, out, samples.values(), wanted, weights)
-    return Held(np.asarray(samples.X[out], values.dtype), None, values, wanted, weights)
+        return Held(samples.X, out, values, wanted, weights)
+    return Held(np.asarray(samples.X[out], values.dtype), None, values[out], wanted, weights)
 
 
 def _given(samples: Samples, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Held:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,12 +52,13 @@ class Held:
             zlib.crc32(np.ascontiguousarray(self.targets).data),
         )
 
-    def parts(self) -> list[NDArray[Any]]:
+    def parts(self) -> Iterator[NDArray[Any]]:
         """The rows, all at once or some at a time."""
         if self.rows is None:
-            return [self.X]
-        cuts = range(STREAMED_ROWS, len(self.rows), STREAMED_ROWS)
-        return [np.asarray(self.X[part], self.targets.dtype) for part in np.split(self.rows, cuts)]
+            yield self.X
+            return
+        for start in range(0, len(self.rows), STREAMED_ROWS):
+            yield np.asarray(self.X[self.rows[start : start + STREAMED_ROWS]], self.targets.dtype)
 
 
 def is_read_in_parts(n_samples: int) -> bool:
@@ -142,13 +143,10 @@ class Evaluator:
 
     def _score(self, net: Network) -> float:
         held = self._held
-        if self._metric in METRICS:
-            if held.rows is None:
-                return net.score(held.X, held.y, held.weights)
-            return net.score(np.concatenate(held.parts()), held.y, held.weights)
-        assert callable(self._metric)
         predicted = np.concatenate([net.predict(part) for part in held.parts()])
-        return float(self._metric(held.y, predicted))
+        if callable(self._metric):
+            return float(self._metric(held.y, predicted))
+        return net._scored(predicted, held.y, held.weights)
 
 
 def checked_metric(metric: Metric, loss: Loss) -> Metric:
