@@ -5,6 +5,7 @@ from itertools import combinations, pairwise, product
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 from fastmlp import reference
 from fastmlp.kernels.run import Run
@@ -14,6 +15,8 @@ ENGINES = {"kernels": Run, "reference": reference.Run}
 # What max|a - b| / max|b| may come to for one gradient or update.
 TOLERANCES = {np.float64: 1e-12, np.float32: 5e-6}
 DTYPES = list(TOLERANCES)
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+by_engine = pytest.mark.parametrize("engine", ENGINES)
 # A budget that no call uses up.
 WHOLE = 1 << 40
 

@@ -8,10 +8,8 @@ import pytest
 from fastmlp import reference
 from fastmlp.kernels.blocks import plan
 from fastmlp.options import Loss, Snapshot, Status
-from table import DTYPES, ENGINES, IDENTITY, TANH, TOLERANCES, WHOLE, Case, Start, begin, parts, relative_error
+from table import IDENTITY, TANH, TOLERANCES, WHOLE, Case, Start, begin, by_dtype, by_engine, parts, relative_error
 
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-by_engine = pytest.mark.parametrize("engine", ENGINES)
 # How many samples of a batch tell in one output what is left out.
 DIGITS = 12
 # The last hidden layer is read, the first to the third of its net; a wide net's is divided by units or by inputs.

@@ -10,7 +10,6 @@ from fastmlp.options import Activation, Loss, Status
 from table import (
     CASES,
     DTYPES,
-    ENGINES,
     LOGISTIC,
     NETS,
     RELU,
@@ -22,15 +21,14 @@ from table import (
     Case,
     begin,
     bits,
+    by_dtype,
+    by_engine,
     objective_and_gradient,
     relative_error,
     start,
     trained,
     worst_error,
 )
-
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-by_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 @by_dtype

@@ -7,8 +7,6 @@ import pytest
 
 from fastmlp.options import Loss, Status
 from table import (
-    DTYPES,
-    ENGINES,
     NETS,
     OUTPUTS,
     PENALTIES,
@@ -19,14 +17,14 @@ from table import (
     Case,
     begin,
     bits,
+    by_dtype,
+    by_engine,
     objective_and_gradient,
     relative_error,
     start,
     worst_error,
 )
 
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-by_engine = pytest.mark.parametrize("engine", ENGINES)
 # Every loss in a net of each kind, with the penalties in turn.
 LOSSES = [*((loss, "") for loss in Loss), (Loss.CROSS_ENTROPY, "smooth"), (Loss.QUANTILE, "high-quantile")]
 CASES = [

@@ -17,6 +17,8 @@ from table import (
     Case,
     begin,
     bits,
+    by_dtype,
+    by_engine,
     relative_error,
     start,
     trained,
@@ -24,8 +26,6 @@ from table import (
 )
 
 EPOCHS, RATE = 4, 2.0**-7
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-by_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 def _cases():
