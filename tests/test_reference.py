@@ -200,10 +200,10 @@ def test_rprop_by_hand():
     np.testing.assert_allclose(np.ravel(found), [-0.1, -0.22, -0.35], rtol=1e-14)
 
 
-def test_the_solver_that_makes_no_step_leaves_the_gradient():
+def test_the_solver_that_makes_no_step_adds_the_gradients_up():
     found, moments = steps(Solver.LBFGS, PLAIN, 0.1, [1.0, 2.0], [[3.0, 4.0], [-5.0, 6.0]])
     assert [p.tolist() for p in found] == [[1.0, 2.0]] * 2
-    assert moments[0].tolist() == [-5.0, 6.0]
+    assert moments[0].tolist() == [-2.0, 10.0]
 
 
 @pytest.mark.parametrize(("loss", "n_outputs"), LOSSES, ids=name)

@@ -157,3 +157,22 @@ def test_beginning_again_within_an_epoch_forgets_what_was_added_up(engine):
     run.begin_again(given.params)
     run.advance(np.ones(1), losses, 65, WHOLE)
     assert bits(run, losses)[-1] == bits(*trained(engine, case, given, 1, 1))[-1]
+
+
+@by_dtype
+@by_engine
+@pytest.mark.parametrize("weights", ["none", "some"])
+@pytest.mark.parametrize("sizes", NETS.values(), ids=NETS)
+def test_a_run_that_takes_other_samples_goes_on_as_a_new_one_would(sizes, weights, engine, dtype):
+    case = Case(
+        sizes, (TANH,) * (len(sizes) - 2), solver="adam", penalty="l2", n_samples=33, batch_size=33, weights=weights
+    )  # fmt: skip
+    given, others = start(case, dtype), start(case, dtype, seed=6)
+    run, _ = trained(engine, case, given, 2, RATE)
+    reached, losses = run.snapshot()._replace(penalties=None), np.zeros(1, dtype)
+    run.take(others.X, others.y, others.total_weight)
+    run.begin_again(run.params)
+    run.advance(np.full(1, RATE, dtype), losses, 33, WHOLE)
+    new, expected = trained(engine, case, others._replace(params=reached.params), 1, RATE, reached=reached)
+    assert bits(run, losses) == bits(new, expected)
+    assert bits(run, losses)[0] != bits(*trained(engine, case, given, 1, RATE, reached=reached))[0]

@@ -22,7 +22,7 @@ from fastmlp.options import Problem, Snapshot, Solver
 from fastmlp.samples import Samples, hold_out
 from fastmlp.state import Before, Best, TrainingState
 from fastmlp.targets import check_total_weight
-from fastmlp.validation import Evaluator, Metric
+from fastmlp.validation import STREAMED_ROWS, Evaluator, Metric
 
 if TYPE_CHECKING:
     from fastmlp.kernels.run import Run as KernelRun
@@ -121,6 +121,8 @@ def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple
     samples, shuffle = setup.samples, setup.shuffle
     n_samples, rows, X = samples.n_samples, samples.rows, samples.X
     size = rows_per_batch(setup.batch_size, n_samples)
+    if samples.streamed and setup.problem.solver == Solver.LBFGS:
+        size = min(STREAMED_ROWS, n_samples)
     values = samples.values(setup.problem.hyperparameters.label_smoothing)
     streamed = samples.streamed and size < n_samples
     if size == n_samples:
@@ -129,7 +131,8 @@ def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple
             X, values, rows = X[rows], values[rows], None
         X = np.ascontiguousarray(X, values.dtype)
     last = state.order if state is not None and setup.seed is None and len(state.order) == n_samples else None
-    orders = Orders(random if shuffle else None, n_samples, rows, last, by_blocks=shuffle == "blocks")
+    shuffled = shuffle and setup.problem.solver != Solver.LBFGS
+    orders = Orders(random if shuffled else None, n_samples, rows, last, by_blocks=shuffle == "blocks")
     return (Streamed if streamed else InMemory)(X, values, orders, size, setup.epochs), size
 
 
@@ -156,6 +159,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
         curves=before.curves(),
         describe=lambda params, curves, status: _described(setup, params, curves, status),
         evaluator=evaluator,
+        keeps_best=True,
         best=best,
         patience=setup.patience,
         tol=setup.problem.hyperparameters.tol,

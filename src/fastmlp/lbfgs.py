@@ -42,6 +42,8 @@ class Lbfgs(Loop):
         self._objective: float | None = None
         self._largest = 0.0
         self._pace = Pace()
+        # scipy's own, once it has come to an end.
+        self.result: Any = None
 
     def origin(self) -> tuple[NDArray[Any], int]:
         """The parameters that the iterations began with, and how many there were."""
@@ -70,7 +72,7 @@ class Lbfgs(Loop):
         from scipy.optimize import minimize
 
         self._iterations, self._objective = 0, None
-        result = minimize(
+        self.result = result = minimize(
             self._objective_and_gradient,
             self.start.astype(np.float64),
             jac=True,
@@ -91,10 +93,12 @@ class Lbfgs(Loop):
     def _objective_and_gradient(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         job, run = self.job, self.run
         run.begin_again(x.astype(self.rates.dtype))
+        job.batches.begin_again()
         objective, rates = np.zeros(1, self.rates.dtype), np.ones(1, self.rates.dtype)
         while run.done < job.n_samples:
             begin = time.perf_counter()
-            status = run.advance(rates, objective, job.n_samples, self._pace.budget)
+            until = min(job.n_samples, job.batches.ready_until(run))
+            status = run.advance(rates, objective, until, self._pace.budget)
             self._pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
             if status == Status.DIVERGED:
                 if self._objective is None:

@@ -62,7 +62,8 @@ class Job:
 
     `rates` has one for each epoch to be done, in float64, and `rate_factor` is what the adaptive schedule has made of them
     so far. `first` counts the epochs done before, and `curves` are theirs: losses, validation losses, scores. `describe`
-    makes a net of parameters, curves and status.
+    makes a net of parameters, curves and status. What an `evaluator` finds is recorded, and decides over the parameters
+    given out and over when to stop if the run `keeps_best`.
     """
 
     run: Any
@@ -75,6 +76,7 @@ class Job:
     curves: tuple[Array, Array, Array]
     describe: Callable[[Array, tuple[Array, Array, Array], str], Network]
     evaluator: Evaluator | None
+    keeps_best: bool
     best: Best
     patience: int | None
     tol: float
@@ -160,6 +162,8 @@ class Loop:
         loss, score = job.evaluator(job.describe(params, job.curves, self.status))
         self.validation.append(loss)
         self.scores.append(score)
+        if not job.keeps_best:
+            return False
         best.stalled = 0 if score >= best.score + job.tol else best.stalled + 1
         if score > best.score:
             best.score, best.epoch, best.params = score, job.first + done, params.copy()

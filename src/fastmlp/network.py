@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,19 @@ from fastmlp.inputs import ROWS_AT_ONCE, as_matrix, check_lengths, is_ready, is_
 from fastmlp.options import Activation, Loss
 
 if TYPE_CHECKING:
-    from fastmlp.kernels.run import Predictor
     from fastmlp.state import TrainingState
+
+
+def layers_of(params: NDArray[Any], sizes: Sequence[int]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """The weights (fan_in, fan_out) and the biases (fan_out,) of each layer, views of flat parameters."""
+    weights, biases, start = [], [], 0
+    for fan_in, fan_out in pairwise(sizes):
+        weights.append(params[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
+        start += fan_in * fan_out
+    for fan_out in sizes[1:]:
+        biases.append(params[start : start + fan_out])
+        start += fan_out
+    return weights, biases
 
 
 @dataclass(eq=False)
@@ -67,16 +79,12 @@ class Network:
     status: str = "finished"
     # What a training that goes on from this net needs beside it.
     _training: TrainingState | None = field(default=None, repr=False, compare=False)
-    _predictor: Predictor | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         names = ", ".join(activation.name.lower() for activation in self.activations)
         loss = f", loss {self.loss_curve[-1]:.6g}" if self.loss_curve.size else ""
         shape = "-".join(map(str, self.sizes))
         return f"<Network {shape} ({names or 'linear'}), {self.loss_curve.size} epochs{loss}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_predictor": None}
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,22 +104,12 @@ class Network:
     @property
     def weights(self) -> list[NDArray[Any]]:
         """The weights of each layer, (fan_in, fan_out); views of `params`."""
-        return self._views()[0]
+        return layers_of(self.params, self.sizes)[0]
 
     @property
     def biases(self) -> list[NDArray[Any]]:
         """The biases of each layer, (fan_out,); views of `params`."""
-        return self._views()[1]
-
-    def _views(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        weights, biases, start = [], [], 0
-        for fan_in, fan_out in pairwise(self.sizes):
-            weights.append(self.params[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
-            start += fan_in * fan_out
-        for fan_out in self.sizes[1:]:
-            biases.append(self.params[start : start + fan_out])
-            start += fan_out
-        return weights, biases
+        return layers_of(self.params, self.sizes)[1]
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """The outputs (n_samples, n_outputs) after the output's activation."""
@@ -129,11 +127,9 @@ class Network:
         """The outputs of rows as the kernels take them; messages count them from `first`."""
         if rows.shape[1] != self.sizes[0]:
             raise ValueError(f"X has {rows.shape[1]} columns, but the net was trained on {self.sizes[0]}; give the same")
-        if self._predictor is None:
-            from fastmlp.kernels.run import Predictor
+        from fastmlp.kernels.run import predictor
 
-            self._predictor = Predictor(self.sizes, self.activations, self.loss, rows.dtype)
-        outputs, is_finite = self._predictor.outputs(self.params, rows)
+        outputs, is_finite = predictor(self.sizes, self.activations, self.loss, rows.dtype).outputs(self.params, rows)
         if not is_finite:
             require_finite(rows, rows, None, first)
         return outputs
@@ -157,10 +153,15 @@ class Network:
         """
         if not self.is_classifier:
             raise ValueError("predict_proba: a regression net has no probabilities; use predict")
-        outputs = self._outputs(X)
-        if self.classes is not None and outputs.shape[1] == 1:
-            return np.column_stack([1 - outputs, outputs])
-        return outputs
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """A column for each class, where two of them share an output too."""
+        if self.classes is None or outputs.shape[1] > 1:
+            return outputs
+        if len(self.classes) == 1:
+            return np.ones_like(outputs)
+        return np.column_stack([1 - outputs, outputs])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class, the labels with a probability above one half, or the values.
@@ -180,16 +181,18 @@ class Network:
         ValueError
             If `X` has another number of columns than in training or is not finite.
         """
+        return self._predicted(self._outputs(X))
+
+    def _predicted(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """What the outputs say."""
         if self.classes is not None:
-            return np.asarray(self.classes[self._places_of_classes(X)])
-        outputs = self._outputs(X)
+            places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
+            # Nobody else holds them, and of many samples they are large.
+            del outputs
+            return np.asarray(self.classes.take(places, mode="clip"))
         if self.loss == Loss.BINARY_CROSS_ENTROPY:
             outputs = (outputs > 0.5).astype(np.int64)
         return outputs[:, 0] if self.flat_targets else outputs
-
-    def _places_of_classes(self, X: ArrayLike) -> NDArray[np.intp]:
-        outputs = self._outputs(X)
-        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy, or for regression the coefficient of determination R2, averaged over the outputs.

@@ -220,10 +220,12 @@ def train(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r}: give a function, or None")
     full_batch = batch_size is None or chosen_solver in FULL_BATCH
+    # L-BFGS adds up what batches have to say.
+    needs_all = full_batch and chosen_solver != Solver.LBFGS
     before = Before(start)
     samples = read(
         X, y, working_dtype(X, before.dtype(dtype)), loss=loss, like=before.kind(loss), sample_weight=sample_weight,
-        class_weight=class_weight, full_batch=full_batch,
+        class_weight=class_weight, full_batch=needs_all,
     )  # fmt: skip
     kind = samples.targets.kind
     sizes, activations = before.shape(

@@ -43,7 +43,7 @@ from fastmlp.kernels.optimizers import Setting
 from fastmlp.kernels.shares import added, gather, parts_of
 from fastmlp.kernels.threads import begin, meet
 from fastmlp.kernels.vectors import fill, lanes, least, load, memory, number, store, table, total
-from fastmlp.options import Activation, Loss, Status
+from fastmlp.options import Activation, Loss, Solver, Status
 
 
 @kernel
@@ -129,6 +129,8 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
     epoch, start = done // data.n_samples, done % data.n_samples
     l1, patience = settings[Setting.L1], settings[Setting.PATIENCE]
     prepares = l1 > zero or settings[Setting.MAX_GRAD_NORM] > zero
+    # Without steps an epoch has one gradient, to which its batches add by their weight.
+    adds_up = solver == Solver.LBFGS
     status = Status.RUNNING
     # Nobody writes the cursor before all have read it.
     if not begin(sync, threads):
@@ -148,7 +150,7 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
         if weight > zero:
             l2 = settings[Setting.L2]
             if settings[Setting.L2_PER_SAMPLE] > zero:
-                l2 = l2 / weight
+                l2 = l2 / (whole_weight if adds_up else weight)
             objective = total_of(net, running, np.int64(0), size) / weight + penalty_of(net, state.squares, step, l1, l2)
             if not abs(objective) < number(running, 1) / zero:
                 status = Status.DIVERGED
@@ -161,6 +163,8 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
                     goal = meet(sync, threads, goal)
                     factor = shrinkage(state.norms, net.n_norms, settings[Setting.MAX_GRAD_NORM])
                     scale, l2 = scale * factor, l2 * factor
+                if adds_up:
+                    scale, l2 = scale * (weight / whole_weight), l2 * (weight / whole_weight)
                 q0 = 2 * net.n_squares * ((step + 1) % 2)
                 update_share(
                     net, state, solver, settings, rates[epoch], l2, scale, step + 1, here, q0, prepares, rank, threads

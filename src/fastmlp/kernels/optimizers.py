@@ -215,12 +215,12 @@ def rprop(net, state, settings, rate, l2, scale, step, here, lo, hi):
 
 @routine
 def leave(net, state, l2, scale, here, lo, hi):
-    """No step: the gradient goes to the moments."""
+    """No step: the gradient is added to the moments."""
     params, width = state.params, lanes(state.params)
     squares = fill(params, number(params, 0))
     for i in range(lo, hi, width):
         w = load(params, here + i)
-        put(state.moments, i, gradient_at(net, state, l2, scale, w, i), hi - i)
+        put(state.moments, i, load(state.moments, i) + gradient_at(net, state, l2, scale, w, i), hi - i)
         put(params, net.n_parameters - here + i, w, hi - i)
         squares = squares_with(net, squares, params, w, i, hi)
     return squares

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from threading import Event, Thread
 from typing import Any
 
@@ -40,7 +40,7 @@ from fastmlp.kernels.blocks import (
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.optimizers import MOMENTS, settings_array
 from fastmlp.kernels.threads import STOP, SYNC_SIZE
-from fastmlp.options import Activation, Loss, Problem, Snapshot, Status
+from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver, Status
 
 # A step must keep a thread busy for this long to be worth the hand-overs. From 2-3-2 with 2,000 samples on, 6 us a step, a
 # second thread on a core of its own saves a third; half of that is left to machines that have other work.
@@ -111,8 +111,8 @@ class Run:
         self._state.running[WHOLE_WEIGHT] = n_samples if total_weight is None else total_weight
         self._take_up(start)
         # Full batches always visit the same blocks: they are laid out once. Minibatches are gathered from the rows.
-        place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
-        self._data = Data(place(X), place(y), order, n_samples, batch_size, full_batch)
+        self._place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
+        self._data = Data(self._place(X), self._place(y), order, n_samples, batch_size, full_batch)
 
     def _take_up(self, start: Snapshot) -> None:
         """Go on from what another run has reached."""
@@ -123,10 +123,17 @@ class Run:
             self._state.moments[place * size :][: self._n_parameters] = in_groups(self._net, moment)
         begin_with(self._net, self._state, start.params, start.penalties)
 
+    def take(self, X: NDArray[Any], y: NDArray[Any], total_weight: float | None = None) -> None:
+        """Go on with other samples, as many as those before."""
+        self._data = self._data._replace(X=self._place(X), y=self._place(y))
+        self._state.running[WHOLE_WEIGHT] = len(X) if total_weight is None else total_weight
+
     def begin_again(self, params: NDArray[Any]) -> None:
         """Take other parameters, and count the samples from 0."""
         self._state.cursor[DONE] = self._state.cursor[ROUND] = 0
         self._state.running[EPOCH_LOSS] = self._state.running[EPOCH_REST] = 0
+        if self._problem.solver == Solver.LBFGS:
+            self._state.moments[:] = 0
         begin_with(self._net, self._state, params, None)
 
     def snapshot(self) -> Snapshot:
@@ -149,7 +156,7 @@ class Run:
 
     @property
     def gradient(self) -> NDArray[Any]:
-        """With the solver that makes no step, the gradient at the parameters, flat."""
+        """With the solver that makes no step, the gradient at the parameters, of all samples since the beginning, flat."""
         return in_rows(self._net, self._state.moments[: self._n_parameters])
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
@@ -208,6 +215,12 @@ class Predictor:
         is_finite = predict(self._layers, self._shape, writable(params), rows, self._order, scratch, flat)
         self._scratch.append(scratch)
         return out, is_finite
+
+
+@lru_cache(maxsize=16)
+def predictor(sizes: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype[Any]) -> Predictor:
+    """One for all nets of a shape, kept as long as not many other shapes have come since."""
+    return Predictor(sizes, activations, loss, dtype)
 
 
 def together(function: Callable[..., int], arguments: tuple[Any, ...], threads: int) -> int:

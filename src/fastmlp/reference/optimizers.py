@@ -64,5 +64,5 @@ def update(
         np.clip(sizes, *settings.step_sizes, out=sizes)
         before[...] = np.where(agreement < 0, 0, gradient)
         return np.asarray(p - np.sign(before) * sizes)
-    moments[0][...] = gradient
+    moments[0][...] += gradient
     return p

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.options import Problem, Snapshot, Status
+from fastmlp.options import Problem, Snapshot, Solver, Status
 from fastmlp.reference.dropout import kept_units
 from fastmlp.reference.network import objective_and_gradient, views
 from fastmlp.reference.optimizers import MOMENTS, update
@@ -59,10 +59,17 @@ class Run:
         self.done = self._first = 0
         self._total = 0.0
 
+    def take(self, X: Array, y: Array, total_weight: float | None = None) -> None:
+        """Go on with other samples, as many as those before."""
+        self.X, self.y = X, y
+        self._weight = len(X) if total_weight is None else total_weight
+
     def begin_again(self, params: Array) -> None:
         """Take other parameters, and count the samples from 0."""
         self.params = params.copy()
         self.done, self._total = 0, 0.0
+        if self.problem.solver == Solver.LBFGS:
+            self.moments[...] = 0
 
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""
@@ -76,7 +83,7 @@ class Run:
 
     @property
     def gradient(self) -> Array:
-        """With the solver that makes no step, the gradient at the parameters, flat."""
+        """With the solver that makes no step, the gradient at the parameters, of all samples since the beginning, flat."""
         return np.array(self.moments[0])
 
     def advance(self, rates: Array, losses: Array, until: int, budget: int) -> Status:
@@ -112,15 +119,25 @@ class Run:
             # Overflow shows in the objective, or in the next one.
             with np.errstate(over="ignore", invalid="ignore"):
                 objective, *gradients = objective_and_gradient(
-                    problem, weights, biases, X, y, sample_weight, self._kept(size)
+                    self._problem_of_batch(weight), weights, biases, X, y, sample_weight, self._kept(size)
                 )
             if not math.isfinite(objective):
                 return False
             if self._learns:
-                self._update(rate, np.concatenate([part.ravel() for parts in gradients for part in parts]))
+                gradient = np.concatenate([part.ravel() for parts in gradients for part in parts])
+                # Without steps an epoch has one gradient, to which its batches add by their weight.
+                share = weight / self._weight if problem.solver == Solver.LBFGS else 1
+                self._update(rate, gradient * share)
             self._total += objective * weight
         self.done += size
         return True
+
+    def _problem_of_batch(self, weight: float) -> Problem:
+        """The problem; where batches add up, with the part that such a batch has in the penalty per sample."""
+        settings = self.problem.hyperparameters
+        if self.problem.solver != Solver.LBFGS or not settings.l2_per_sample:
+            return self.problem
+        return self.problem._replace(hyperparameters=settings._replace(l2=settings.l2 * weight / self._weight))
 
     def _kept(self, size: int) -> list[Array]:
         """What dropout leaves of each hidden layer's outputs."""
