@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.initialise import Random
+from fastmlp.options import Status
 
-# Row orders drawn ahead, one megabyte of them, so that a chunk can hold many short epochs.
-ROWS_DRAWN_AHEAD = 262_144
+# Row orders drawn ahead, half a millisecond of work, so that a chunk can hold many short epochs.
+ROWS_DRAWN_AHEAD = 32_768
 # Rows that are read one after the other, and how many such runs are shuffled together, when blocks of rows are shuffled.
 ROWS_IN_RUN = 256
 RUNS_TOGETHER = 64
 # What is read at once of data that are converted on the way.
 BYTES_READ_AT_ONCE = 4_000_000
+# Blocks worked through before Ctrl-C is heard.
+BLOCKS_AT_ONCE = 1024
 
 
 class Run(Protocol):
@@ -176,6 +179,15 @@ class Streamed:
             run.order_begins_at(self._end)
             self._end += len(rows)
         return self._end
+
+
+def one_epoch(run: Any, batches: InMemory | Streamed, n_samples: int, rate: NDArray[Any]) -> float:
+    """Train a run that is at its beginning for one epoch at the `rate` (1,); its mean objective, NaN where it diverges."""
+    losses = np.zeros_like(rate)
+    while run.done < n_samples:
+        if run.advance(rate, losses, batches.ready_until(run), BLOCKS_AT_ONCE) == Status.DIVERGED:
+            return float("nan")
+    return float(losses[0])
 
 
 def read_rows(source: Any, rows: NDArray[np.int32], into: NDArray[Any]) -> None:

@@ -21,13 +21,16 @@ NAMES = ("glorot_uniform", *NORMALS)
 
 
 def start_params(
-    init: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]], sizes: Sequence[int], random: Random
+    init: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]],
+    sizes: Sequence[int],
+    random: Random,
+    uniform_factor: float = 6.0,
 ) -> NDArray[np.float64]:
     """The flat start parameters: all weights, layer after layer, each (fan_in, fan_out), then all biases.
 
-    ``glorot_uniform`` draws weights and biases from +-sqrt(6 / (fan_in + fan_out)), each layer's weights first (Glorot and
-    Bengio 2010; biases as in scikit-learn). The normals leave the biases at zero (``he_normal``: He et al. 2015;
-    ``lecun_normal``: LeCun et al. 1998).
+    ``glorot_uniform`` draws weights and biases from +-sqrt(6 / (fan_in + fan_out)), or another factor in place of 6, each
+    layer's weights first (Glorot and Bengio 2010; biases as in scikit-learn). The normals leave the biases at zero
+    (``he_normal``: He et al. 2015; ``lecun_normal``: LeCun et al. 1998).
 
     Raises
     ------
@@ -37,7 +40,7 @@ def start_params(
         If `init` is neither a name nor a pair (weights, biases).
     """
     if isinstance(init, str):
-        weights, biases = _draw(init, sizes, random)
+        weights, biases = _draw(init, sizes, random, uniform_factor)
     elif isinstance(init, Sequence) and len(init) == 2:
         weights, biases = _given(init[0], init[1], sizes)
     else:
@@ -45,11 +48,11 @@ def start_params(
     return np.concatenate([part.ravel() for part in (*weights, *biases)])
 
 
-def _draw(name: str, sizes: Sequence[int], random: Random) -> tuple[list[Any], list[Any]]:
+def _draw(name: str, sizes: Sequence[int], random: Random, uniform_factor: float) -> tuple[list[Any], list[Any]]:
     weights, biases = [], []
     for fan_in, fan_out in pairwise(sizes):
         if name == "glorot_uniform":
-            bound = math.sqrt(6 / (fan_in + fan_out))
+            bound = math.sqrt(uniform_factor / (fan_in + fan_out))
             weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
             biases.append(random.uniform(-bound, bound, fan_out))
         elif name in NORMALS:

@@ -135,12 +135,17 @@ def _numbers(array: NDArray[Any], columns: Any) -> NDArray[Any]:
     return array.astype(np.float64)
 
 
+def surely_finite(values: NDArray[Any]) -> bool:
+    """Whether one pass without a temporary array tells that all values are finite; almost always where they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(values, axis=None)))
+
+
 def require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any = None, first: int = 0) -> None:
     """Raise ValueError where `rows`, made of `given`, are not finite; the first is row number `first` of X."""
-    # One pass without a temporary array tells almost always; where the sum overflows, look closer.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.add.reduce(rows, axis=None)):
-            return
+    # Where the sum alone overflows, look closer.
+    if surely_finite(rows):
+        return
     bad = np.argwhere(~np.isfinite(rows))
     if not len(bad):
         return

@@ -13,7 +13,7 @@ from fastmlp.arguments import real
 from fastmlp.initialise import Random
 from fastmlp.inputs import as_matrix, checked_sample, is_streamed
 from fastmlp.options import Loss
-from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights
+from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights, smoothed
 from fastmlp.validation import Held, held_out, is_read_in_parts
 
 
@@ -56,9 +56,7 @@ class Samples:
 
     def values(self, label_smoothing: float = 0.0) -> NDArray[Any]:
         """The targets with the weights behind them; smoothed here where that is no work of the loss itself."""
-        values = self.targets.values
-        if label_smoothing and self.targets.kind.loss == Loss.BINARY_CROSS_ENTROPY:
-            values = values * values.dtype.type(1 - label_smoothing) + values.dtype.type(label_smoothing / 2)
+        values = smoothed(self.targets.values, self.targets.kind.loss, label_smoothing)
         return values if self.weights is None else np.column_stack([values, self.weights])
 
 

@@ -164,6 +164,13 @@ def _shown(label: Any) -> str:
     return repr(label.item() if isinstance(label, np.generic) else label)
 
 
+def smoothed(values: NDArray[Any], loss: Loss, share: float) -> NDArray[Any]:
+    """Targets with label smoothing where it is no work of the loss itself."""
+    if not share or loss != Loss.BINARY_CROSS_ENTROPY:
+        return values
+    return np.asarray(values * values.dtype.type(1 - share) + values.dtype.type(share / 2))
+
+
 def as_weights(
     sample_weight: ArrayLike | None,
     by_class: NDArray[np.float64] | None,

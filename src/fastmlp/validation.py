@@ -10,16 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.batches import InMemory, Orders, Streamed
+from fastmlp.batches import InMemory, Orders, Streamed, one_epoch
 from fastmlp.initialise import Random
 from fastmlp.network import Network
-from fastmlp.options import Hyperparameters, Loss, Problem, Snapshot, Solver, Status
+from fastmlp.options import Hyperparameters, Loss, Problem, Snapshot, Solver
 
 Metric = str | Callable[[Any, Any], float]
 METRICS = ("loss", "accuracy", "r2")
-# Rows of streamed data that are read for each step of a validation, and blocks worked through before Ctrl-C is heard.
+# Rows of streamed data that are read for each step of a validation.
 STREAMED_ROWS = 4096
-BLOCKS_AT_ONCE = 1024
 
 
 class Engine(Protocol):
@@ -135,11 +134,7 @@ class Evaluator:
         else:
             self._run.begin_again(params)
             batches.begin_again()
-        losses, rates = np.zeros(1, params.dtype), np.ones(1, params.dtype)
-        while self._run.done < self._n_samples:
-            if self._run.advance(rates, losses, batches.ready_until(self._run), BLOCKS_AT_ONCE) == Status.DIVERGED:
-                return float("nan")
-        return float(losses[0])
+        return one_epoch(self._run, batches, self._n_samples, np.ones(1, params.dtype))
 
     def _score(self, net: Network) -> float:
         held = self._held
