@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastmlp import plotting as plotting
     from fastmlp import schedules as schedules
+    from fastmlp.estimators import MLPClassifier as MLPClassifier
+    from fastmlp.estimators import MLPRegressor as MLPRegressor
     from fastmlp.network import Network as Network
     from fastmlp.storage import load as load
     from fastmlp.training import train as train
@@ -15,9 +17,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # What is imported on first use, so that `import fastmlp` costs nothing.
-_HOMES = {"Network": "network", "load": "storage", "train": "training"}
+_HOMES = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Network": "network",
+    "load": "storage",
+    "train": "training",
+}
 _MODULES = ("plotting", "schedules")
-__all__ = ["Network", "load", "plotting", "schedules", "train"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Network", "load", "plotting", "schedules", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -224,7 +224,9 @@ class Network:
             right = predicted == wanted
             return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
         wanted = wanted.astype(np.float64)
-        errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
+        # Of a net that diverges predictions are far off: the score is -inf.
+        with np.errstate(over="ignore"):
+            errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
         spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
         # As in scikit-learn: constant targets score 1 when met exactly, else 0.
         r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
