@@ -151,3 +151,26 @@ def test_workers_of_task_managers_keep_to_their_cores(monkeypatch):
     assert available_cores() == 1
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert available_cores() >= 1
+
+
+@pytest.mark.parametrize(("all_take", "chosen"), [(5.0, 1), (0.6, 2), (1.05, 2)])
+def test_one_thread_is_chosen_where_others_have_work_for_the_cores(monkeypatch, all_take, chosen):
+    """By a clock that goes by samples: with all threads each takes `all_take` times as long as with one."""
+    now, sizes, call = [0.0], [], running.Run._call
+
+    def timed(run, rates, losses, until, budget, threads):
+        before = run.done
+        status = call(run, rates, losses, until, budget, threads)
+        now[0] += (run.done - before) * 1e-5 * (all_take if threads > 1 else 1)
+        sizes.append(threads)
+        return status
+
+    alone = fitted((64, 100, 10), 3_000, 200, np.float32, 1, epochs=40)
+    monkeypatch.setattr(running, "available_cores", lambda: 2)
+    monkeypatch.setattr(running.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(running.Run, "_call", timed)
+    assert fitted((64, 100, 10), 3_000, 200, np.float32, None, epochs=40) == alone
+    assert set(sizes) == {1, 2}
+    assert sizes[-1] == chosen
+    # Once a second.
+    assert sizes.count(3 - chosen) <= 6 + now[0]

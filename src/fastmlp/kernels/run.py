@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from threading import Event, Thread
@@ -47,6 +48,12 @@ from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver, Status
 MICROSECONDS_PER_THREAD = 5
 # And a call as long as this, to be worth starting them.
 MICROSECONDS_PER_CALL = 200
+# Threads wait for each other within a step: where others have work for the same cores one alone is faster, up to five
+# times. Which it is, is tried out once a second, each with a quarter of a call that takes long enough to tell.
+SECONDS_BETWEEN_TRIALS = 1.0
+TRIALS_OF_A_CALL = 4
+LEAST_SECONDS_TO_TRY = 0.008
+CLEARLY_FASTER = 0.9
 # What a core does in a microsecond, roughly: multiplications and additions, and values of an activation, in float32.
 ARITHMETIC_PER_MICROSECOND = 60_000
 ACTIVATIONS_PER_MICROSECOND = 2_000
@@ -105,6 +112,7 @@ class Run:
             threads = suitable_threads(self._net, batch_size, dtype.itemsize)
         # More threads than shares of the work would only wait.
         self.threads = min(threads, self._net.shares)
+        self._chosen, self._calls_are_long, self._next_trial = self.threads, False, 0.0
         self._settings = settings_array(problem.solver, settings, dtype)
         clips = settings.l1 > 0 or settings.max_grad_norm > 0
         self._state = new_state(self._net, dtype, MOMENTS[problem.solver], clips, self.threads)
@@ -161,12 +169,38 @@ class Run:
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Train until `until` samples are done, in all epochs together, or for `budget` blocks of them."""
+        if self._samples_per_thread and until - self.done <= self.threads * self._samples_per_thread:
+            return self._call(rates, losses, until, budget, 1)
+        begin = time.perf_counter()
+        if self.threads > 1 and self._samples_per_thread and self._calls_are_long and begin > self._next_trial:
+            self._next_trial = begin + SECONDS_BETWEEN_TRIALS
+            status = self._try_threads(rates, losses, until, budget // TRIALS_OF_A_CALL)
+            if status != Status.RUNNING:
+                return status
+            budget -= 2 * (budget // TRIALS_OF_A_CALL)
+        status = self._call(rates, losses, until, budget, self._chosen)
+        self._calls_are_long = time.perf_counter() - begin > LEAST_SECONDS_TO_TRY
+        return status
+
+    def _call(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int, threads: int) -> Status:
         arguments = (
             self._net.layers, self._shape, self._data, self._state, int(self._problem.solver), self._settings, rates,
             losses, until, budget
         )  # fmt: skip
-        enough = until - self.done > self.threads * self._samples_per_thread
-        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, self.threads if enough else 1))
+        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, threads))
+
+    def _try_threads(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
+        """Choose between one thread and all by a trial of each, which are part of the training."""
+        taken = []
+        for threads in (self.threads, 1):
+            begin, done = time.perf_counter(), self.done
+            status = self._call(rates, losses, until, budget, threads)
+            taken.append((time.perf_counter() - begin) / max(1, self.done - done))
+            if status != Status.RUNNING:
+                break
+        if len(taken) == 2:
+            self._chosen = 1 if taken[1] < CLEARLY_FASTER * taken[0] else self.threads
+        return status
 
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""
