@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.neural_network
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_multilabel_classification
@@ -141,6 +142,32 @@ def test_verbose_prints_as_scikit_learn_does(capsys, early_stopping):
     assert f"Iteration 1, loss = {net.loss_curve_[0]:.8f}" == printed[0]
     assert ("Validation score: " in printed[1]) == early_stopping
     assert printed[-1].endswith("did not improve more than tol=5.000000 for 2 consecutive epochs. Stopping.")
+
+
+VERBOSE = {
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "tol": 0.5,
+        "n_iter_no_change": 1,
+        "learning_rate_init": 0.05,
+    },
+    "to the end": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1, "max_iter": 200},
+    "stopped": {"tol": 0.5, "n_iter_no_change": 2},
+    "scores": {"early_stopping": True, "n_iter_no_change": 3},
+}
+
+
+@pytest.mark.parametrize("options", VERBOSE.values(), ids=VERBOSE)
+def test_verbose_prints_what_scikit_learn_prints(capsys, options):
+    printed = []
+    for cls in (sklearn.neural_network.MLPClassifier, MLPClassifier):
+        net = cls(**{**SMALL, "verbose": True, **options}).fit(X, TWO)
+        if not options.get("early_stopping"):
+            net.partial_fit(X, TWO)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert printed[0].count("Iteration") >= 3
 
 
 # Validation.

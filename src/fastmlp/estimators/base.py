@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -20,7 +19,6 @@ from fastmlp.batches import InMemory, Streamed, one_epoch
 from fastmlp.estimators.conventions import (
     CONSTRAINTS,
     FULL_BATCH,
-    NO_GAIN,
     NOT_FINITE,
     OUT_ACTIVATIONS,
     STOCHASTIC,
@@ -34,10 +32,11 @@ from fastmlp.estimators.conventions import (
 from fastmlp.estimators.optimizer import Optimizer
 from fastmlp.estimators.reading import Reading
 from fastmlp.estimators.tables import SparseRows, Table, dense
+from fastmlp.estimators.teller import Teller
 from fastmlp.initialise import start_params
 from fastmlp.kernels.run import Run
 from fastmlp.lbfgs import Lbfgs
-from fastmlp.loop import Epoch, Job, Loop
+from fastmlp.loop import Job, Loop
 from fastmlp.network import Network, layers_of
 from fastmlp.notices import warn
 from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver
@@ -88,10 +87,15 @@ class BasePerceptron(Reading):
             problem, start, batches.X, batches.y, batches.order, table.n_samples, size, self._threads(), table.total_weight
         )
         rates = optimizer.rates(epochs, table.n_samples, self.t_)
-        loop = self._loop(problem, run, batches, table, rates, held)
+        teller = self._teller(float(rates[0]))
+        loop = self._loop(problem, run, batches, table, rates, held, teller)
         loop.train()
         self._take_over(loop, problem, params)
         self._settle(batches, run.done, table.n_samples, size)
+        if teller is not None and loop.status == "finished":
+            teller.next_rate(optimizer.learning_rate)
+        if teller is not None and loop.status == "stopped early":
+            teller.stopped()
         self._warn(loop)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -121,10 +125,17 @@ class BasePerceptron(Reading):
             raise ValueError(NOT_FINITE)
         optimizer.keep(run)
         self._note([loss], n_samples)
+        teller = self._teller(float(rates[0]))
+        if teller is not None:
+            teller.epoch(1, loss, None)
         plan = optimizer.schedule
         if self._no_improvement_count > self.n_iter_no_change and isinstance(plan, Adaptive) and rates[0] > plan.least:
             rates, self._no_improvement_count = rates * plan.decay, 0
+        elif self._no_improvement_count > self.n_iter_no_change and teller is not None:
+            teller.stopped()
         optimizer.advance(rates, 1, self.t_)
+        if teller is not None:
+            teller.next_rate(optimizer.learning_rate)
         self.coefs_, self.intercepts_ = layers_of(params, problem.sizes)
 
     # What training begins with.
@@ -210,7 +221,14 @@ class BasePerceptron(Reading):
         return None if self.n_jobs is None or self.n_jobs < 1 else int(self.n_jobs)
 
     def _loop(
-        self, problem: Problem, run: Run, batches: InMemory | Streamed, table: Table, rates: Array, held: Held | None
+        self,
+        problem: Problem,
+        run: Run,
+        batches: InMemory | Streamed,
+        table: Table,
+        rates: Array,
+        held: Held | None,
+        teller: Teller | None,
     ) -> Loop:
         """The training loop, ready to begin."""
         early, kind, optimizer = self._stops_early(), table.kind, self._optimizer
@@ -241,27 +259,20 @@ class BasePerceptron(Reading):
             patience=int(self.n_iter_no_change) + 1 if early and self.n_iter_no_change < np.inf else None,
             tol=float(self.tol),
             adaptive=optimizer.schedule if isinstance(optimizer.schedule, Adaptive) else None,
-            callback=self._callback(),
+            callback=self.callback if teller is None else teller.beside(self.callback, early),
             callback_every=1,
             max_seconds=np.inf,
             progress=bool(self.verbose) and sys.stderr.isatty(),
         )
         return Lbfgs(job, run.params, 0, int(self.max_fun)) if self.solver == "lbfgs" else Loop(job)
 
-    def _callback(self) -> Callable[[Epoch], Any] | None:
-        """What is called after each epoch: the user's own, and what prints as scikit-learn does where there is no bar."""
-        callback: Callable[[Epoch], Any] | None = self.callback
+    def _teller(self, rate: float) -> Teller | None:
+        """What prints as scikit-learn does, where that is wanted and there is no progress bar."""
         if not self.verbose or sys.stderr.isatty():
-            return callback
-        early = self._stops_early()
-
-        def tell(epoch: Epoch) -> Any:
-            print(f"Iteration {epoch.epoch}, loss = {epoch.loss:.8f}")
-            if early:
-                print(f"Validation score: {epoch.validation_score:f}")
-            return None if callback is None else callback(epoch)
-
-        return tell
+            return None
+        what = "Validation score" if self._stops_early() else "Training loss"
+        adaptive = self._optimizer is not None and isinstance(self._optimizer.schedule, Adaptive)
+        return Teller(what, self.tol, self.n_iter_no_change, rate, adaptive)
 
     # What training has come to.
 
@@ -329,9 +340,6 @@ class BasePerceptron(Reading):
                 "yet.",
                 ConvergenceWarning,
             )
-        elif loop.status == "stopped early" and self.verbose:
-            what = "Validation score" if self._stops_early() else "Training loss"
-            print(NO_GAIN % (what, self.tol, self.n_iter_no_change))
 
     # The net.
 

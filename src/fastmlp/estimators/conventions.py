@@ -23,7 +23,6 @@ OUT_ACTIVATIONS = {Loss.CROSS_ENTROPY: "softmax", Loss.BINARY_CROSS_ENTROPY: "lo
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-NO_GAIN = "%s did not improve more than tol=%f for %d consecutive epochs. Stopping."
 
 CONSTRAINTS: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

@@ -79,7 +79,8 @@ loss_, best_loss_ : float
     The last and the least of `loss_curve_`; with `early_stopping` there is no least, but None.
 loss_curve_ : list of float
     Each epoch's mean objective, penalty included, over all fits of a warm start. Where rows are weighted, the mean is
-    weighted; of several outputs the squared errors add up, as their gradient does. (scikit-learn reports their mean.)
+    weighted; of several outputs the squared errors add up, as their gradient does; no probability is clipped. (scikit-learn
+    reports the outputs' mean, and no more than 36 for a row that is wrong beyond doubt, in float32 16.)
 validation_scores_, best_validation_score_ : list of float, float; or None
     The scores on samples held out or given, and the best of them with `early_stopping`.
 validation_loss_curve_ : list of float or None
