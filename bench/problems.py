@@ -33,6 +33,7 @@ class Problem:
     passes: int
     pace: int
     libraries: tuple[str, ...]
+    activation: str = "tanh"
 
     @property
     def net(self) -> str:

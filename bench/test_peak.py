@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import peak
+from fastmlp.kernels import peak
 
 ROUNDS = {"arithmetic": 1_000_000, "activations": 2_000}
 

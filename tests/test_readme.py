@@ -35,6 +35,16 @@ def test_tour_command_runs_what_it_installs(tmp_path):
     assert list(tmp_path.rglob("*.png"))
 
 
+def test_bench_command_runs(tmp_path):
+    program, *arguments = COMMANDS["bench"].split()
+    assert program == ".venv/bin/fastmlp"
+    command = [sys.executable, "-c", "from fastmlp.cli import main; main()", *arguments, "--seconds", "2", "--rounds", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "30-100-2" in done.stdout
+    assert "Forecast from 200, 2,000, 20,000 samples" in done.stdout
+
+
 def test_tests_command_installs_the_extra_that_has_pytest():
     assert COMMANDS["tests"].splitlines() == [
         "python3 -m venv .venv",

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from fastmlp.kernels.elementary import tanh
-from fastmlp.kernels.jit import FASTMATH
+from fastmlp.kernels.jit import entry
 from fastmlp.kernels.vectors import FLOAT32_LANES, fma, lanes, load, store
 
 # Enough independent sums to hide the latency of a multiplication; their registers are all a core with AVX2 has.
 SUMS = 12
 VALUES = 1024
 
-compiled = numba.njit(error_model="numpy", nogil=True, fastmath=set(FASTMATH))
 
-
-@compiled
+@entry
 def multiply_and_add(x, rounds):
     width = lanes(x)
     factor, s0 = load(x, 0), load(x, width)
@@ -31,7 +28,7 @@ def multiply_and_add(x, rounds):
     store(x, width, s6 + s7 + s8 + s9 + s10 + s11)
 
 
-@compiled
+@entry
 def tanh_of_all(x, y, rounds):
     for _ in range(rounds):
         for i in range(0, x.shape[0], lanes(x)):

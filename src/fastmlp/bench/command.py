@@ -1,0 +1,215 @@
+"""``fastmlp bench``: from its options to its tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from fastmlp.bench import show
+from fastmlp.bench.forecast import Forecast, forecast
+from fastmlp.bench.limits import of_a_core
+from fastmlp.bench.peers import PEER_SOLVERS, PEERS, TORCH_ACTIVATIONS, Peer
+from fastmlp.bench.profile import Profile, profile
+from fastmlp.bench.sizes import Cell, Size, measure
+from fastmlp.bench.workload import Array, Workload, sizes_between
+from fastmlp.options import Activation, Solver
+
+# A forecast is made from so many sizes.
+FORECAST_FROM = 3
+# The largest data set that a forecast of a larger one is made from.
+LARGEST_FOR_FORECAST = 1_000_000
+
+
+@dataclass
+class Wanted:
+    """What is to be measured; sizes are numbers of samples."""
+
+    workload: Workload
+    sizes: Sequence[int]
+    against: Sequence[str] | None
+    rounds: int
+    seconds: float
+    threads: int
+    profile: bool = False
+    forecast: int | None = None
+    data: tuple[Array, Array] | None = None
+
+
+def asked(
+    sizes: str, features: int, hidden: str, classes: int, batch: str, solver: str, activation: str, dtype: str,
+    threads: int, against: str | None, rounds: int, seconds: float, profile: bool, forecast: str | None,
+) -> Wanted:  # fmt: skip
+    """The options of the command line, checked.
+
+    Raises
+    ------
+    ValueError
+        Naming the option that is not what it must be.
+    """
+    units = tuple(_whole("--hidden", part, 1) for part in hidden.split(",") if part)
+    rows: int | str = batch if batch in ("auto", "full") else _whole("--batch", batch, 1)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"--dtype {dtype!r}: choose float32 or float64")
+    for option, name, known in (("--solver", solver, Solver), ("--activation", activation, Activation)):
+        if name.upper() not in known.__members__ or name == "lbfgs":
+            names = [member.lower() for member in known.__members__ if member != "LBFGS"]
+            raise ValueError(f"{option} {name!r}: choose one of {', '.join(names)}")
+    if solver == "rprop":
+        rows = "full"
+    chosen = None if against is None else [name for name in against.split(",") if name]
+    numbers, goal = parse_sizes(sizes), None
+    if forecast is not None:
+        goal = _whole("--forecast", forecast.removeprefix("n="), 1000)
+        high = min(LARGEST_FOR_FORECAST, goal // 10)
+        numbers, chosen = sorted({max(2, high // 100), max(2, high // 10), high}), []
+    workload = Workload(numbers[0], features, units, classes, rows, solver, dtype, activation)
+    return Wanted(workload, numbers, chosen, rounds, seconds, threads, profile, goal)
+
+
+def _whole(option: str, text: str, least: int) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value >= least and value == int(value)):
+        raise ValueError(f"{option} {text!r}: give a whole number from {least} on")
+    return int(value)
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Sizes from ``200:1e6`` (a range), ``200,1000`` (a list) or ``200``.
+
+    Raises
+    ------
+    ValueError
+        If they are not whole numbers from 2 on.
+    """
+    ends = text.split(":")
+    if len(ends) == 2:
+        low, high = (_whole("--sizes", part, 2) for part in ends)
+        if low > high:
+            raise ValueError(f"--sizes {text!r}: give the smaller number first")
+        return sizes_between(low, high)
+    return sorted({_whole("--sizes", part, 2) for part in text.split(",")})
+
+
+def contenders(wanted: Wanted) -> tuple[list[Peer], list[str]]:
+    """The others, and why some are not among them.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a library asked for by name is not installed or has not what is to be measured.
+    """
+    names = list(PEERS) if wanted.against is None else list(wanted.against)
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is unknown; choose from {', '.join(PEERS)}")
+    found, notes = [], []
+    for name in names:
+        reason = _unfit(name, wanted.workload)
+        if reason and wanted.against is not None:
+            raise ValueError(f"{name}: {reason}")
+        if reason:
+            notes.append(f"{PEERS[name].name} is left out: {reason}.")
+        else:
+            found.append(PEERS[name])
+    return found, notes
+
+
+def _unfit(name: str, workload: Workload) -> str:
+    if not PEERS[name].is_installed:
+        return f"not installed (pip install {show.DISTRIBUTIONS.get(name, name)})"
+    if name == "numpy":
+        return ""
+    if workload.solver not in PEER_SOLVERS:
+        return f"it is compared with the solvers {' and '.join(PEER_SOLVERS)} alone"
+    if workload.activation not in TORCH_ACTIVATIONS:
+        return f"it is compared with the activations {', '.join(TORCH_ACTIVATIONS)} alone"
+    return ""
+
+
+@dataclass
+class Measured:
+    """What came out."""
+
+    sizes: list[Size]
+    limit: float
+    checked: Forecast | None
+    expected: Forecast | None
+    parts: Profile | None
+
+
+def run(wanted: Wanted, console: Console) -> Measured:
+    """Measure, showing on the terminal how far it is."""
+    peers, notes = contenders(wanted)
+    for note in notes:
+        console.print(note, style="dim")
+    begin = time.perf_counter()
+    sizes: list[Size] = []
+    before: dict[str, Cell] = {}
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
+        task = bar.add_task("the limit of a core")
+        limit, _ = of_a_core(wanted.workload.dtype)
+        for place, n_samples in enumerate(wanted.sizes):
+            bar.update(task, description=f"{n_samples:,} samples")
+            left = wanted.seconds - (time.perf_counter() - begin)
+            share = max(1.0, left) / (len(wanted.sizes) - place)
+            size = measure(
+                wanted.workload.of(n_samples), peers, before, rounds=wanted.rounds, seconds=share,
+                threads=wanted.threads, data=wanted.data,
+            )  # fmt: skip
+            before = {cell.name: cell for cell in size.cells}
+            sizes.append(size)
+        parts = None
+        if wanted.profile:
+            bar.update(task, description="the parts of a step")
+            parts = profile(wanted.workload.of(max(wanted.sizes)), wanted.rounds)
+    checked = forecast(sizes[:-1][:FORECAST_FROM]) if len(sizes) > FORECAST_FROM else None
+    expected = forecast(sizes[-FORECAST_FROM:]) if wanted.forecast is not None else None
+    return Measured(sizes, limit, checked, expected, parts)
+
+
+def tell(measured: Measured, wanted: Wanted, console: Console) -> None:
+    """Print the tables."""
+    workload = wanted.workload
+    console.print(show.machine_line(), style="dim", soft_wrap=True)
+    console.print(f"{workload.net}, {workload.activation}, {workload.solver}, batch {workload.batch}, {workload.dtype}")
+    console.print()
+    console.print(show.sizes_table(measured.sizes, measured.limit))
+    console.print()
+    console.print(show.ready_table(measured.sizes))
+    lines = [show.noise_line(measured.sizes)]
+    if measured.checked is not None:
+        lines.append(show.checked_line(measured.checked, measured.sizes[-1]))
+    if measured.expected is not None and wanted.forecast is not None:
+        lines.append(show.forecast_line(measured.expected, wanted.forecast))
+    if measured.parts is not None:
+        lines.append(show.profile_line(measured.parts))
+    for line in filter(None, lines):
+        console.print()
+        console.print(line, soft_wrap=True)
+
+
+def lines(measured: Measured) -> list[tuple[str, list[int], list[float]]]:
+    """For each contender its name, the numbers of samples and the seconds of a pass."""
+    found = []
+    for place, cell in enumerate(measured.sizes[0].cells):
+        cells = [size.cells[place] for size in measured.sizes]
+        points = [(cell.n_samples, cell.timing.median) for cell in cells if cell.timing is not None]
+        if points:
+            found.append((cell.name, [n for n, _ in points], [seconds for _, seconds in points]))
+    return found
+
+
+def write_json(measured: Measured, path: Path) -> None:
+    """Write all of it to a file."""
+    content = show.as_json(measured.sizes, measured.limit, measured.expected or measured.checked, measured.parts)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,50 @@
+"""From some sizes to others: what a pass takes is a start, and a time for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastmlp.bench.sizes import Size
+from fastmlp.bench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of a pass by the number of samples, from so many measured ones; bytes beside and with the data."""
+
+    workload: Workload
+    start: float
+    per_sample: float
+    memory: float
+    measured: tuple[int, ...]
+
+    def seconds(self, n_samples: int) -> float:
+        """Of a pass."""
+        return self.start + self.per_sample * n_samples
+
+    def bytes(self, n_samples: int) -> float:
+        """Of the data and of what training needs beside them."""
+        return self.workload.of(n_samples).data_bytes + self.memory
+
+
+def forecast(sizes: Sequence[Size]) -> Forecast:
+    """A line through fastmlp's times, by least squares of the relative errors, from no less than nothing on.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two sizes.
+    """
+    points = [(size.workload.n_samples, size.ours.timing.median) for size in sizes if size.ours.timing is not None]
+    if len(points) < 2:
+        raise ValueError("a forecast needs two sizes or more")
+    n, seconds = np.array(points, np.float64).T
+    design = np.column_stack([1 / seconds, n / seconds])
+    start, per_sample = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)[0]
+    if start < 0:
+        start, per_sample = 0.0, (n / seconds).sum() / ((n / seconds) ** 2).sum()
+    memory = max((size.ours.memory or 0 for size in sizes), default=0)
+    return Forecast(sizes[0].workload, float(start), float(per_sample), memory, tuple(int(size) for size in n))
