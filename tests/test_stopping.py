@@ -249,8 +249,8 @@ def test_a_limit_of_time(engine, solver, validated):
     options = {"hidden": 50, "solver": solver, "seed": 0, "engine": engine, "tol": 0.0}
     options["validation"] = 0.1 if validated else None
     train(X, y, epochs=1, **options)
-    # L-BFGS may be at its end soon.
-    limit = 0.08 if solver == "lbfgs" else 0.3
+    # With the kernels L-BFGS may be at its end soon; a step of the reference takes 10 ms, and far more on a busy machine.
+    limit = {"kernels": 0.08 if solver == "lbfgs" else 0.3, "reference": 0.8}[engine]
     begin = time.monotonic()
     net = train(X, y, epochs=100_000, max_seconds=limit, **options)
     assert limit < time.monotonic() - begin < limit + 3
