@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.arguments import AUTO_BATCH
+from fastmlp.arguments import AUTO_BATCH, in_dtype
 from fastmlp.batches import InMemory, Streamed, one_epoch
 from fastmlp.estimators.conventions import (
     CONSTRAINTS,
@@ -70,28 +70,31 @@ class BasePerceptron(Reading):
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> None:
         """Train anew, or go on with ``warm_start``."""
         first = not self.__sklearn_is_fitted__() or not self.warm_start
-        table = self._read(X, y, sample_weight, first, incremental=False)
-        held = self._read_validation(*validation, table.X.dtype)
-        problem = self._problem(table, waits=not self._stops_early() and self.solver != "lbfgs")
-        self._random_state = check_random_state(self.random_state)
-        params = self._begin(problem, table) if first else self._params(problem, table)
-        optimizer = self._new_optimizer(problem)
-        if held is None and self._stops_early():
-            rows, held_rows = self._split(table)
-            table, held = table.rows(rows), table.rows(held_rows).held()
-        size, epochs = self._rows_in_batch(table), int(self.max_iter)
+        with self._undone_on_error():
+            table = self._read(X, y, sample_weight, first, incremental=False)
+            held = self._read_validation(*validation, table)
+            problem = self._problem(table, waits=not self._stops_early() and self.solver != "lbfgs")
+            self._random_state = check_random_state(self.random_state)
+            params = self._begin(problem, table) if first else self._params(problem, table)
+            if self._best is not None and (self._best.params is None or not np.array_equal(self._best.params, params)):
+                # Somebody has changed the weights since they were the best.
+                self._best = None
+            optimizer = self._new_optimizer(problem)
+            if held is None and self._stops_early():
+                rows, held_rows = self._split(table)
+                table, held = table.rows(rows), table.rows(held_rows).held()
+            n_samples, size, epochs = table.n_samples, self._rows_in_batch(table), int(self.max_iter)
+            rates = optimizer.rates(epochs, n_samples, self.t_)
+            in_dtype("learning_rate_init", rates, table.X.dtype)
         batches = table.batches(size, epochs, self._shuffles(), self.label_smoothing)
         best_loss = np.inf if self.best_loss_ is None else self.best_loss_
         start = Snapshot(params, key=optimizer.key, best_loss=best_loss, stalled=self._no_improvement_count)
-        run = Run(
-            problem, start, batches.X, batches.y, batches.order, table.n_samples, size, self._threads(), table.total_weight
-        )
-        rates = optimizer.rates(epochs, table.n_samples, self.t_)
+        run = Run(problem, start, batches.X, batches.y, batches.order, n_samples, size, self._threads(), table.total_weight)
         teller = self._teller(float(rates[0]))
         loop = self._loop(problem, run, batches, table, rates, held, teller)
         loop.train()
         self._take_over(loop, problem, params)
-        self._settle(batches, run.done, table.n_samples, size)
+        self._settle(batches, run.done, n_samples, size)
         if teller is not None and loop.status == "finished":
             teller.next_rate(optimizer.learning_rate)
         if teller is not None and loop.status == "stopped early":
@@ -101,8 +104,9 @@ class BasePerceptron(Reading):
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Train for one epoch."""
         first = not self.__sklearn_is_fitted__()
-        table = self._read(X, y, sample_weight, first, incremental=True)
-        problem, n_samples, size = self._problem(table, waits=False), table.n_samples, self._rows_in_batch(table)
+        with self._undone_on_error():
+            table = self._read(X, y, sample_weight, first, incremental=True)
+            problem, n_samples, size = self._problem(table, waits=False), table.n_samples, self._rows_in_batch(table)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         # To seed a generator takes as long as an update: not where nothing is drawn.

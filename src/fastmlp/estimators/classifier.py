@@ -254,7 +254,18 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
                 "class_weight 'balanced' is not supported for partial_fit, which does not see all samples; give a dict of "
                 "weights, such as compute_class_weight('balanced', classes=classes, y=y) finds."
             )
-        return np.asarray(compute_sample_weight(self.class_weight, y))
+        if isinstance(self.class_weight, dict) and y.ndim == 1:
+            # A batch need not have all classes.
+            labels = self.classes_.tolist()
+            if not self.class_weight.keys() <= set(labels):
+                raise ValueError(f"class_weight={self.class_weight!r} has labels that y has not; those are {labels}.")
+            by_class = np.array([self.class_weight.get(label, 1.0) for label in labels], np.float64)
+            weights = by_class[np.searchsorted(self.classes_, y)]
+        else:
+            weights = np.asarray(compute_sample_weight(self.class_weight, y))
+        if not (np.isfinite(weights).all() and weights.min() >= 0):
+            raise ValueError(f"class_weight={self.class_weight!r}: give finite weights from 0 on.")
+        return weights
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

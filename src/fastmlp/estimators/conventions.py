@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastmlp import schedules
-from fastmlp.arguments import check_hyperparameters, dropout_shares, hidden_activations, pair
+from fastmlp.arguments import check_hyperparameters, dropout_shares, hidden_activations, in_dtype, pair
 from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Solver
 from fastmlp.validation import Metric, checked_metric
 
@@ -79,7 +79,9 @@ def schedule_of(estimator: Any) -> schedules.Schedule | schedules.InverseScaling
 def hidden_units(hidden_layer_sizes: Any) -> tuple[int, ...]:
     """Units of each hidden layer."""
     units = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
-    if np.any(np.array(units) <= 0):
+    if not all(isinstance(size, Integral) for size in units):
+        raise TypeError(f"hidden_layer_sizes must be whole numbers, got {units}.")
+    if any(size <= 0 for size in units):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {units}.")
     return tuple(int(size) for size in units)
 
@@ -133,6 +135,7 @@ def check_problem(problem: Problem, batch_size: int | str, metric: Metric | None
         raise ValueError(f"batch_size={batch_size!r}: solver='rprop' takes full batches; leave it at 'auto'.")
     if metric is not None:
         checked_metric(metric, problem.loss)
+    in_dtype("alpha", np.float64(settings.l2), dtype)
     check_hyperparameters(settings, dtype)
 
 

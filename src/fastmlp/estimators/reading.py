@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from fastmlp.validation import Held
 
 Array = NDArray[Any]
 DTYPES = (np.float64, np.float32)
+# What reading learns.
+LEARNT = ("classes_", "_label_binarizer", "n_features_in_", "feature_names_in_")
 
 
 class Reading(BaseEstimator):
@@ -53,15 +57,30 @@ class Reading(BaseEstimator):
         self._learn_targets(y, incremental)
         return self._table(X, y, sample_weight, self._class_weights(y, incremental))
 
-    def _read_validation(self, X: Any, y: Any, sample_weight: Any, dtype: np.dtype[Any]) -> Held | None:
-        """The samples given to validate with, if any."""
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """Leave the labels and names of features as they were where something is refused."""
+        before = {name: vars(self)[name] for name in LEARNT if name in vars(self)}
+        try:
+            yield
+        except BaseException:
+            for name in LEARNT:
+                self.__dict__.pop(name, None)
+            self.__dict__.update(before)
+            raise
+
+    def _read_validation(self, X: Any, y: Any, sample_weight: Any, table: Table) -> Held | None:
+        """The samples given to validate with, if any; of the kind of those to train on."""
         if X is None and y is None and sample_weight is None:
             return None
         if X is None or y is None:
             raise ValueError("X_val and y_val belong together, and sample_weight_val to them; give both, or none.")
-        X, y = self._checked_samples(X, y, False, dtype)
+        X, y = self._checked_samples(X, y, False, table.X.dtype)
         self._check_known(y)
-        return self._table(X, y, sample_weight, None).held()
+        given = self._table(X, y, sample_weight, None)
+        if given.kind.n_outputs != table.kind.n_outputs:
+            raise ValueError(f"y_val has {given.kind.n_outputs} outputs, but y has {table.kind.n_outputs}; give the same.")
+        return given.held()
 
     def _is_ready(self, X: Any) -> bool:
         """Whether scikit-learn's checks, which take as long as an update of a small net, could find and change nothing."""
@@ -74,7 +93,13 @@ class Reading(BaseEstimator):
         )
 
     def _checked_samples(self, X: Any, y: Any, reset: bool, dtype: Any = DTYPES) -> tuple[Any, Any]:
-        if not reset and are_ready_targets(y) and self._is_ready(X) and len(X) == len(y) and dtype in (DTYPES, X.dtype):
+        if (
+            not reset
+            and are_ready_targets(y, self._y_numeric)
+            and self._is_ready(X)
+            and len(X) == len(y)
+            and dtype in (DTYPES, X.dtype)
+        ):
             return X, y
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=self._y_numeric, dtype=dtype, reset=reset
@@ -86,9 +111,13 @@ class Reading(BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
         if class_weights is not None:
-            weights = class_weights.astype(X.dtype) if weights is None else weights * class_weights.astype(X.dtype)
+            with np.errstate(over="ignore"):
+                weights = class_weights.astype(X.dtype) if weights is None else weights * class_weights.astype(X.dtype)
         y = y.toarray() if issparse(y) else y
         kind = self._kind(1 if y.ndim == 1 else y.shape[1])
+        if not self._y_numeric and (y.ndim == 1) != (kind.classes is not None):
+            wanted = "one label" if kind.classes is not None else "a row of 0 and 1"
+            raise ValueError(f"y has shape {y.shape}, but the net was trained on {wanted} for each sample; give the same.")
         table = Table(X, y, self._encoded(y, kind, X.dtype), weights, kind)
         if table.total_weight is not None:
             check_total_weight(table.total_weight, X.dtype)

@@ -174,6 +174,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 
     def _check_known(self, y: Array) -> None:
         """Raise ValueError where the loss cannot take the targets."""
+        if y.dtype.kind not in "iubf":
+            raise ValueError(f"y holds {y.dtype} values, which are no numbers; give numbers, or use MLPClassifier.")
         if self.loss == "poisson" and np.min(y) < 0:
             raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson', which takes y >= 0.")
 

@@ -33,9 +33,12 @@ def dense(X: Any) -> Array:
     return np.ascontiguousarray(X.toarray() if issparse(X) else X)
 
 
-def are_ready_targets(y: Any) -> bool:
-    """Whether targets are labels or finite numbers, one for each sample, in an array."""
-    return type(y) is np.ndarray and y.ndim == 1 and (y.dtype.kind in "iubU" or (y.dtype.kind == "f" and surely_finite(y)))
+def are_ready_targets(y: Any, numeric: bool) -> bool:
+    """Whether targets are finite numbers or, unless `numeric`, labels, one for each sample, in an array."""
+    if type(y) is not np.ndarray or y.ndim != 1:
+        return False
+    kind = y.dtype.kind
+    return kind in "iub" or (kind == "U" and not numeric) or (kind == "f" and surely_finite(y))
 
 
 @dataclass
@@ -56,7 +59,8 @@ class Table:
     @property
     def total_weight(self) -> float | None:
         """The sum of the weights, if there are any."""
-        return None if self.weights is None else float(self.weights.sum(dtype=np.float64))
+        with np.errstate(over="ignore"):
+            return None if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
     def rows(self, numbers: NDArray[np.intp]) -> Table:
         """Some of the samples."""
