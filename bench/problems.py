@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import make_moons
 
+from fastmlp.bench.workload import Cost
+
 Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Cost):
     """A net, its data and how it is trained: tanh, softmax and cross-entropy."""
 
     table: str
@@ -36,10 +38,6 @@ class Problem:
     activation: str = "tanh"
 
     @property
-    def net(self) -> str:
-        return "-".join(map(str, self.sizes))
-
-    @property
     def as_in_article(self) -> bool:
         """Whether start weights are drawn as the article draws them, and not by the package's defaults."""
         return self.table == "article"
@@ -50,17 +48,6 @@ class Problem:
         return f"{whose}{self.net}, {self.n_samples:,} samples, {self.batch}, {self.solver}, {self.dtype}"
 
     @property
-    def steps(self) -> int:
-        """Updates in a pass."""
-        return -(-self.n_samples // (self.batch_size or self.n_samples))
-
-    @property
-    def arithmetic(self) -> int:
-        """Multiplications and additions in a pass, without those for the gradient of the input, which nobody needs."""
-        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
-        return self.n_samples * 2 * (3 * sum(products) - products[0])
-
-    @property
     def activations(self) -> int:
         """Values of tanh in a pass."""
         return self.n_samples * sum(self.sizes[1:-1])
@@ -68,11 +55,6 @@ class Problem:
     @property
     def batch(self) -> str:
         return "full batch" if self.batch_size is None else f"batch {self.batch_size}"
-
-    @property
-    def batch_bytes(self) -> int:
-        """About what a library needs that takes a batch through layer by layer."""
-        return 3 * (self.batch_size or self.n_samples) * sum(self.sizes) * np.dtype(self.dtype).itemsize
 
 
 GENERAL = ("fastmlp", "NumPy reference", "scikit-learn")

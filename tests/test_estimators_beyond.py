@@ -20,8 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, reference, schedules, train
 from fastmlp.estimators import base
-from fastmlp.estimators.base import KEYS
-from fastmlp.initialise import start_params
+from fastmlp.initialise import KEYS, start_params
 from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -7,8 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, r2_score
 
 from fastmlp import batches, inputs, reference, train, validation
-from fastmlp.fitting import KEYS
-from fastmlp.initialise import start_params
+from fastmlp.initialise import KEYS, start_params
 from fastmlp.options import Hyperparameters
 
 by_engine = pytest.mark.parametrize("engine", ["kernels", "reference"])

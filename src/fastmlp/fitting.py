@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import InMemory, Orders, Streamed
-from fastmlp.initialise import Random, start_params
+from fastmlp.initialise import Random, dropout_key, start_params
 from fastmlp.inputs import warn_of_wild_scales
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Callback, Job, Loop
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 ENGINES = ("kernels", "reference")
 # Solvers that take no minibatches and set their steps themselves.
 FULL_BATCH = (Solver.RPROP, Solver.LBFGS)
-# Dropout's keys are drawn below this.
-KEYS = 1 << 62
 
 Array = NDArray[Any]
 
@@ -79,7 +77,7 @@ def fit(setup: Setup) -> Network:
     validated = None if held is None else held.fingerprint(_name(setup.metric))
     before.check_validation(setup.validation, _name(setup.metric), validated)
     if problem.dropout and (not begin.key or setup.seed is not None):
-        begin = begin._replace(key=_key(random))
+        begin = begin._replace(key=dropout_key(random))
     if samples.total_weight is not None:
         check_total_weight(samples.total_weight, dtype)
     warn_of_wild_scales(samples.sample)
@@ -98,12 +96,6 @@ def fit(setup: Setup) -> Network:
 
 def _name(metric: Metric) -> str:
     return metric if isinstance(metric, str) else "a function"
-
-
-def _key(random: Random) -> int:
-    if isinstance(random, np.random.Generator):
-        return int(random.integers(1, KEYS))
-    return int(random.randint(1, KEYS, dtype=np.int64))
 
 
 def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:

@@ -157,7 +157,7 @@ def run(wanted: Wanted, console: Console) -> Measured:
     before: dict[str, Cell] = {}
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
         task = bar.add_task("the limit of a core")
-        limit, _ = of_a_core(wanted.workload.dtype)
+        limit = of_a_core(wanted.workload.dtype)
         for place, n_samples in enumerate(wanted.sizes):
             bar.update(task, description=f"{n_samples:,} samples")
             left = wanted.seconds - (time.perf_counter() - begin)

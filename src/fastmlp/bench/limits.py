@@ -11,11 +11,11 @@ ROUNDS = 7
 SECONDS = 0.02
 
 
-def of_a_core(dtype: str) -> tuple[float, float]:
-    """Seconds of one multiplication or addition, and of one value of tanh: the best of some rounds."""
+def of_a_core(dtype: str) -> float:
+    """Seconds of one multiplication or addition: the best of some rounds."""
     from fastmlp.kernels import peak
 
-    return _least(lambda rounds: peak.arithmetic(dtype, rounds)), _least(lambda rounds: peak.activations(dtype, rounds))
+    return _least(lambda rounds: peak.arithmetic(dtype, rounds))
 
 
 def _least(loop: Callable[[int], int]) -> float:

@@ -96,7 +96,7 @@ def measure(
 
 def _reason(peer: Peer, workload: Workload, before: Cell | None, seconds: float) -> str:
     """Why a contender is left out."""
-    if peer is not OURS and workload.peer_bytes > LARGEST_PEER_BYTES:
+    if peer is not OURS and workload.batch_bytes > LARGEST_PEER_BYTES:
         return "too much memory"
     if before is None or peer is OURS:
         return ""

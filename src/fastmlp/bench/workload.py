@@ -14,8 +14,38 @@ from fastmlp.arguments import AUTO_BATCH
 Array = NDArray[Any]
 
 
+class Cost:
+    """What follows from `sizes`, `n_samples`, `batch_size` (None is all of them) and `dtype`, which others have."""
+
+    sizes: Any
+    n_samples: int
+    batch_size: Any
+    dtype: Any
+
+    @property
+    def net(self) -> str:
+        """The sizes in a row."""
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def steps(self) -> int:
+        """Updates in a pass."""
+        return int(-(-self.n_samples // (self.batch_size or self.n_samples)))
+
+    @property
+    def arithmetic(self) -> int:
+        """Multiplications and additions in a pass; nobody needs the gradient of the input."""
+        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
+        return int(self.n_samples * 2 * (3 * sum(products) - products[0]))
+
+    @property
+    def batch_bytes(self) -> int:
+        """About what a library needs beside the data that takes a batch through layer by layer."""
+        return int(3 * (self.batch_size or self.n_samples) * sum(self.sizes) * np.dtype(self.dtype).itemsize)
+
+
 @dataclass(frozen=True)
-class Workload:
+class Workload(Cost):
     """A classification net on data of so many samples, for some passes.
 
     `batch` is "auto" (200), "full" or a number of rows. Where the data are the user's own, `given` holds them.
@@ -39,11 +69,6 @@ class Workload:
         return (self.n_features, *self.hidden, self.n_classes)
 
     @property
-    def net(self) -> str:
-        """Their names in a row."""
-        return "-".join(map(str, self.sizes))
-
-    @property
     def batch_size(self) -> int | None:
         """Rows in a batch; None for all of them."""
         size = {"auto": AUTO_BATCH, "full": self.n_samples}.get(str(self.batch))
@@ -51,25 +76,9 @@ class Workload:
         return None if size >= self.n_samples else size
 
     @property
-    def steps(self) -> int:
-        """Updates in a pass."""
-        return -(-self.n_samples // (self.batch_size or self.n_samples))
-
-    @property
-    def arithmetic(self) -> int:
-        """Multiplications and additions in a pass; nobody needs the gradient of the input."""
-        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
-        return self.n_samples * 2 * (3 * sum(products) - products[0])
-
-    @property
     def data_bytes(self) -> int:
         """Of the features and labels."""
         return self.n_samples * (self.n_features * np.dtype(self.dtype).itemsize + 8)
-
-    @property
-    def peer_bytes(self) -> int:
-        """About what a library needs beside them that takes a batch through layer by layer."""
-        return 3 * (self.batch_size or self.n_samples) * sum(self.sizes) * np.dtype(self.dtype).itemsize
 
     def of(self, n_samples: int) -> Workload:
         """The same with another number of samples."""

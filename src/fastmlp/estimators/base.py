@@ -33,7 +33,7 @@ from fastmlp.estimators.optimizer import Optimizer
 from fastmlp.estimators.reading import Reading
 from fastmlp.estimators.tables import SparseRows, Table, dense
 from fastmlp.estimators.teller import Teller
-from fastmlp.initialise import start_params
+from fastmlp.initialise import dropout_key, start_params
 from fastmlp.kernels.run import Run
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Job, Loop
@@ -48,8 +48,6 @@ from fastmlp.validation import STREAMED_ROWS, Evaluator, Held
 Array = NDArray[Any]
 # Rows of a sparse matrix that are dense at once to be predicted.
 ROWS_AT_ONCE = 4096
-# Dropout's keys are drawn below this.
-KEYS = 1 << 62
 NO_CURVES = (np.empty(0), np.empty(0), np.empty(0))
 
 
@@ -188,7 +186,7 @@ class BasePerceptron(Reading):
 
     def _new_optimizer(self, problem: Problem) -> Optimizer:
         rate = float(self.learning_rate_init)
-        key = int(self._random_state.randint(1, KEYS, dtype=np.int64)) if problem.dropout else 0
+        key = dropout_key(self._random_state) if problem.dropout else 0
         self._optimizer = Optimizer(self.solver, schedule_of(self), rate, rate, key=key)
         return self._optimizer
 
