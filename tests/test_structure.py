@@ -18,15 +18,15 @@ from table import Case, begin, start
 PACKAGE = Path(fastmlp.__file__).parent
 # Imports go down, from a layer to those above it in this list. `kernels` stands for the folder.
 LAYERS = [
-    {"options", "notices"},
+    {"options", "notices", "writing", "command_line"},
     {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
     {"arguments", "batches", "network", "targets"},
     {"state", "storage", "validation", "plotting"},
-    {"loop", "samples"},
+    {"loop", "samples", "charts"},
     {"lbfgs"},
     {"fitting"},
     {"training"},
-    {"estimators", "sweep"},
+    {"estimators", "sweep", "files"},
     {"article", "bench"},
     {"exercises"},
     {"pictures"},
@@ -127,7 +127,7 @@ def test_slow_libraries_wait_until_they_are_needed():
         for imported, when in imports(path)
         if when == "at once" and imported.split(".")[0] in SLOW
     }
-    assert {module for module, _ in early} <= {"cli", "tour", "estimators", "bench"}
+    assert {module for module, _ in early} <= {"cli", "tour", "estimators", "bench", "files"}
 
 
 def loaded_after(code):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import fastmlp
+from fastmlp.command_line import make_writable
+from fastmlp.files.errors import TableError
 
 app = typer.Typer(
     help="Train multi-layer perceptrons on the CPU.",
@@ -18,6 +21,13 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+
+Delimiter = Annotated[str | None, typer.Option(metavar="CHAR", help="Between a CSV file's values; found by itself.")]
+Decimal = Annotated[str, typer.Option(metavar="CHAR", help="Of a CSV file's numbers: . or ,")]
+Encoding = Annotated[str, typer.Option(help="Of a CSV file: utf-8, latin-1, ...")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The CSV file begins with values: its columns are 'column 1', ...")
+]
 
 
 def main() -> None:
@@ -70,7 +80,7 @@ def tour(
         folder = None
     try:
         if folder is not None:
-            _make_writable(folder)
+            make_writable(folder)
         walk(console, chapters, folder, fast)
     except OSError as error:
         typer.echo(
@@ -78,8 +88,7 @@ def tour(
         )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise _interrupted() from None
 
 
 @app.command()
@@ -113,16 +122,16 @@ def bench(
     from fastmlp.bench import command
 
     console = Console(highlight=False)
-    try:
+    with _errors_told():
         wanted = command.asked(
             sizes, features, hidden, classes, batch, solver, activation, dtype, threads, against, rounds, seconds, profile,
             forecast,
         )  # fmt: skip
         for path in (json, plot):
             if path is not None:
-                _make_writable(path.parent)
+                make_writable(path.parent)
         if plot is not None:
-            from fastmlp import plotting
+            from fastmlp import charts, plotting
 
             plotting.require_matplotlib()
         measured = command.run(wanted, console)
@@ -130,25 +139,125 @@ def bench(
         if json is not None:
             command.write_json(measured, json)
         if plot is not None:
-            plotting.save(plotting.sizes_chart(command.lines(measured), wanted.workload.net), plot)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    except (OSError, ImportError) as error:
-        typer.echo(f"{error}", err=True)
+            plotting.save(charts.sizes_chart(command.lines(measured), wanted.workload.net), plot)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz, .tsv, .parquet or .npz.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What is to be predicted.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where the model goes.")] = Path(
+        "model.safetensors"
+    ),
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; by itself texts and few whole numbers are classes.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Leave the column out; may be repeated.")] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Its numbers are names; may be repeated.")
+    ] = None,
+    most_categories: Annotated[int, typer.Option(min=1, help="Of one column.")] = 100,
+    hidden: Annotated[
+        str, typer.Option(metavar="UNITS", help="Units of each hidden layer: 100, or 64,64, or none.")
+    ] = "100",
+    activation: Annotated[str, typer.Option()] = "relu",
+    loss: Annotated[str | None, typer.Option(help="As of train in Python; by itself it suits the target.")] = None,
+    solver: Annotated[str, typer.Option(help="adam, sgd, adamw, rmsprop, rprop or lbfgs.")] = "adam",
+    learning_rate: Annotated[float, typer.Option()] = 1e-3,
+    l2: Annotated[float, typer.Option(help="Penalty on squared weights.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Share of each hidden layer left out in each update.")] = 0.0,
+    batch: Annotated[str, typer.Option(metavar="ROWS", help="auto (200), full, or a number.")] = "auto",
+    epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    validation: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the rows left by --test that finds the best epoch; 0 for none.")
+    ] = 0.1,
+    patience: Annotated[int, typer.Option(min=1, help="Stop after so many epochs without a gain.")] = 10,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of rows held out for the score; 0 for none.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    threads: Annotated[int, typer.Option(min=0, help="At most; 0 chooses.")] = 0,
+    delimiter: Delimiter = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw the losses and the confusion matrix or the residuals, beside the model.")
+    ] = True,
+) -> None:
+    """Train a net on a table, tell how well it does on rows held out, and keep it together with what the columns are."""
+    from rich.console import Console
+
+    from fastmlp import command_line
+    from fastmlp.files import train as training
+    from fastmlp.files.data import Wanted
+    from fastmlp.files.opening import layout
+
+    console = Console(highlight=False)
+    with _errors_told():
+        written = layout(delimiter, decimal, encoding, not no_header, category or (), drop or ())
+        rows = command_line.batch(batch)
+        asked = training.Training(
+            data, written, Wanted(target, task, True, validation, test, most_categories, dtype, seed),
+            {
+                "hidden": command_line.units(hidden), "activation": activation, "loss": loss, "solver": solver,
+                "learning_rate": learning_rate, "l2": l2, "dropout": dropout,
+                "batch_size": None if rows == "full" else rows, "epochs": epochs, "patience": patience, "seed": seed,
+                "dtype": dtype, "threads": threads or None,
+            },
+            out,
+        )  # fmt: skip
+        trained = training.run_training(asked, console)
+        console.print(f"model: {trained.model.save(out)}", markup=False, soft_wrap=True)
+        if trained.is_interrupted:
+            raise KeyboardInterrupt
+        if pictures:
+            training.draw(trained, out, console)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What fastmlp train has written.")],
+    data: Annotated[Path, typer.Argument(metavar="FILE", help="A table with the columns that the net was trained on.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="A CSV file with a line for each row; - for the output.")
+    ] = "predictions.csv",
+    new_categories: Annotated[
+        str, typer.Option(metavar="refuse|as-none", help="Texts that did not occur in training.")
+    ] = "refuse",
+    delimiter: Delimiter = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+) -> None:
+    """Predict for the rows of a table: classes and their probabilities, or numbers. Judged, if the target is there."""
+    from rich.console import Console
+
+    from fastmlp.files.opening import layout
+    from fastmlp.files.predict import run_prediction
+
+    console = Console(highlight=False, stderr=out == "-")
+    with _errors_told():
+        if new_categories not in ("refuse", "as-none"):
+            raise ValueError(f"--new-categories {new_categories!r}: choose refuse or as-none")
+        written = layout(delimiter, decimal, encoding, not no_header)
+        place = None if out == "-" else Path(out)
+        run_prediction(model, data, written, place, new_categories == "as-none", console)
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """Tell what is wrong, without a traceback, and leave: 2 if the command was, 1 if what it met, 130 after Ctrl-C."""
+    try:
+        yield
+    except (OSError, ImportError, TableError) as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(str(error)) from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise _interrupted() from None
 
 
-def _make_writable(folder: Path) -> None:
-    """Make the folder and try it, so that a long run does not end in an error that could be told at its start.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, or no file can be written there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+def _interrupted() -> typer.Exit:
+    typer.echo("Interrupted.", err=True)
+    return typer.Exit(INTERRUPTED)

@@ -113,7 +113,6 @@ def checked_sample(X: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """`values` as an array; ValueError where its rows have different lengths."""
-    """`values` as an array; ValueError where its rows have different lengths."""
     try:
         return np.asarray(values)
     except ValueError:

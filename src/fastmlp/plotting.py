@@ -305,21 +305,6 @@ def lines(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], ax: Axes | None = 
     return ax
 
 
-def sizes_chart(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], title: str) -> Figure:
-    """Seconds against numbers of samples, both on logarithmic scales: a line for each name.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
-    figure, (ax,) = panels(1, 1, 5.0, 3.6)
-    lines(curves, ax)
-    ax.set(xscale="log", yscale="log", xlabel="samples", ylabel="seconds for a pass", title=title)
-    ax.grid(alpha=0.3)
-    return figure
-
-
 def _write_plain_numbers(ax: Axes) -> None:
     """Label a short logarithmic axis 0.1, 0.2, 0.5, not by powers of ten, and a linear one at few enough places."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ from numpy.typing import NDArray
 
 from fastmlp.network import Network
 from fastmlp.options import Activation, Loss
+from fastmlp.writing import written_whole
 
 FORMAT = 1
 # Arrays that only nets with validation have.
 VALIDATION = ("validation_curve", "validation_scores")
 
 
-def save(network: Network, path: str | os.PathLike[str]) -> Path:
-    """See :meth:`Network.save`."""
+def save(network: Network, path: str | os.PathLike[str], table: dict[str, Any] | None = None) -> Path:
+    """See :meth:`Network.save`; with what is known of the `table` that the net was trained on, as JSON has it."""
     from safetensors.numpy import save as to_bytes
 
     arrays = {f"{kind}.{i}": array for kind in ("weights", "biases") for i, array in enumerate(getattr(network, kind))}
@@ -37,11 +37,16 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
         "best_epoch": network.best_epoch,
         "status": network.status,
     }
+    if table is not None:
+        header["table"] = table
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["sha256"] = _digest(header, arrays)
     # One entry, since safetensors puts several in any order: the same net gives the same bytes.
     content = to_bytes(arrays, metadata={"fastmlp": json.dumps(header, sort_keys=True)})
-    return _write_whole(Path(path), content)
+    place = Path(path)
+    with written_whole(place) as file:
+        file.write(content)
+    return place
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -54,6 +59,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     """
+    return load_with_table(path)[0]
+
+
+def load_with_table(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any] | None]:
+    """The same, and what the file knows of the table that the net was trained on."""
     from safetensors import SafetensorError, safe_open
 
     place = Path(path)
@@ -72,7 +82,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise ValueError(f"{place}: the content does not match its digest; the file is damaged, save the net again")
     if header["format"] > FORMAT:
         raise ValueError(f"{place}: written in format {header['format']}, newer than {FORMAT}; update fastmlp")
-    return _network(header, arrays)
+    return _network(header, arrays), header.get("table")
 
 
 def _network(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network:
@@ -108,21 +118,3 @@ def _digest(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode() + arrays[name].tobytes())
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    """Write aside, flush to the disk, rename: a reader sees the old file or the new one."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(aside, 0o666 & ~umask)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    return path

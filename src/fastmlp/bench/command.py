@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from fastmlp import command_line
 from fastmlp.bench import show
 from fastmlp.bench.forecast import Forecast, forecast
 from fastmlp.bench.limits import of_a_core
@@ -19,6 +19,7 @@ from fastmlp.bench.peers import PEER_SOLVERS, PEERS, TORCH_ACTIVATIONS, Peer
 from fastmlp.bench.profile import Profile, profile
 from fastmlp.bench.sizes import Cell, Size, measure
 from fastmlp.bench.workload import Array, Workload, sizes_between
+from fastmlp.command_line import whole
 from fastmlp.options import Activation, Solver
 
 # A forecast is made from so many sizes.
@@ -53,8 +54,7 @@ def asked(
     ValueError
         Naming the option that is not what it must be.
     """
-    units = tuple(_whole("--hidden", part, 1) for part in hidden.split(",") if part)
-    rows: int | str = batch if batch in ("auto", "full") else _whole("--batch", batch, 1)
+    rows = command_line.batch(batch)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"--dtype {dtype!r}: choose float32 or float64")
     for option, name, known in (("--solver", solver, Solver), ("--activation", activation, Activation)):
@@ -66,21 +66,11 @@ def asked(
     chosen = None if against is None else [name for name in against.split(",") if name]
     numbers, goal = parse_sizes(sizes), None
     if forecast is not None:
-        goal = _whole("--forecast", forecast.removeprefix("n="), 1000)
+        goal = whole("--forecast", forecast.removeprefix("n="), 1000)
         high = min(LARGEST_FOR_FORECAST, goal // 10)
         numbers, chosen = sorted({max(2, high // 100), max(2, high // 10), high}), []
-    workload = Workload(numbers[0], features, units, classes, rows, solver, dtype, activation)
+    workload = Workload(numbers[0], features, command_line.units(hidden), classes, rows, solver, dtype, activation)
     return Wanted(workload, numbers, chosen, rounds, seconds, threads, profile, goal)
-
-
-def _whole(option: str, text: str, least: int) -> int:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (value >= least and value == int(value)):
-        raise ValueError(f"{option} {text!r}: give a whole number from {least} on")
-    return int(value)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -93,11 +83,11 @@ def parse_sizes(text: str) -> list[int]:
     """
     ends = text.split(":")
     if len(ends) == 2:
-        low, high = (_whole("--sizes", part, 2) for part in ends)
+        low, high = (whole("--sizes", part, 2) for part in ends)
         if low > high:
             raise ValueError(f"--sizes {text!r}: give the smaller number first")
         return sizes_between(low, high)
-    return sorted({_whole("--sizes", part, 2) for part in text.split(",")})
+    return sorted({whole("--sizes", part, 2) for part in text.split(",")})
 
 
 def contenders(wanted: Wanted) -> tuple[list[Peer], list[str]]:

@@ -1,0 +1,117 @@
+"""Pictures of results: scores of nets, and figures of benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.plotting import COLOURS, lines, panels
+
+if TYPE_CHECKING:
+    from fastmlp.plotting import Figure
+
+# So many points are drawn: more take long and only darken the picture.
+MOST_POINTS = 5000
+# Classes whose names and counts can be read in a picture.
+MOST_NAMES = 30
+
+
+def sizes_chart(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], title: str) -> Figure:
+    """Seconds against numbers of samples, both on logarithmic scales: a line for each name.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    figure, (ax,) = panels(1, 1, 5.0, 3.6)
+    lines(curves, ax)
+    ax.set(xscale="log", yscale="log", xlabel="samples", ylabel="seconds for a pass", title=title)
+    ax.grid(alpha=0.3)
+    return figure
+
+
+def speed_ups_chart(groups: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """Bars, for each group and name how many times as long it takes as fastmlp, on a logarithmic scale from 1 on.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    names = list(dict.fromkeys(name for ratios in groups.values() for name in ratios))
+    figure, (ax,) = panels(1, 1, 6.4, 0.9 + 0.17 * sum(len(ratios) + 1 for ratios in groups.values()))
+    place, ticks = 0.0, []
+    for ratios in groups.values():
+        begin = place
+        for name in names:
+            if name in ratios:
+                colour = COLOURS[names.index(name) % len(COLOURS)]
+                # From 1: what is slower than fastmlp goes to the right, what is faster to the left.
+                ax.barh(place, ratios[name] - 1, left=1, height=0.9, color=colour)
+                ax.annotate(
+                    f"{ratios[name]:.3g}", (ratios[name], place), (2, 0), textcoords="offset points", va="center", size=6
+                )
+                place += 1
+        ticks.append((begin + place - 1) / 2)
+        place += 1
+    for name, colour in zip(names, COLOURS, strict=False):
+        ax.barh(0, 0, color=colour, label=name)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set_yticks(ticks, list(groups), size=8)
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="times as long as fastmlp takes", title=title)
+    ax.set_xlim(right=ax.get_xlim()[1] * 1.3)
+    ax.grid(alpha=0.3, axis="x")
+    ax.legend(framealpha=0.9, fontsize="small")
+    return figure
+
+
+def confusion_chart(labels: Sequence[Any], confusion: NDArray[Any]) -> Figure:
+    """Which class is taken for which: the deeper a field, the larger its share of the row, the true class.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    n_classes = len(labels)
+    side = 2.2 + 0.45 * min(n_classes, MOST_NAMES)
+    figure, (ax,) = panels(1, 1, side, side)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if n_classes <= MOST_NAMES:
+        names = [str(label) for label in labels]
+        ax.set_xticks(range(n_classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
+        ax.set_yticks(range(n_classes), names)
+        for row, column in np.argwhere(confusion > 0):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            ax.text(column, row, f"{confusion[row, column]:,}", ha="center", va="center", color=colour, size="small")
+    ax.set(xlabel="taken for", ylabel="true class", title=f"{np.trace(confusion) / confusion.sum():.1%} right")
+    return figure
+
+
+def residuals_chart(y_true: NDArray[Any], y_predicted: NDArray[Any], name: str) -> Figure:
+    """What is true, and by how much it is missed, against what is predicted; some of the points where there are many.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    figure, (left, right) = panels(1, 2, 4.2, 3.6)
+    some = slice(None, None, max(1, len(y_true) // MOST_POINTS))
+    true, predicted = y_true[some], y_predicted[some]
+    dots: dict[str, Any] = {"s": 9, "alpha": 0.5, "color": COLOURS[0], "linewidths": 0}
+    left.scatter(predicted, true, **dots)
+    left.axline((float(predicted.mean()),) * 2, slope=1, color="black", linewidth=1)
+    left.set(xlabel=f"predicted {name}", ylabel=f"true {name}")
+    right.scatter(predicted, true - predicted, **dots)
+    right.axhline(0, color="black", linewidth=1)
+    right.set(xlabel=f"predicted {name}", ylabel="true less predicted")
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,1 @@
+"""Tables in files: what their columns are, numbers made of them, and nets that remember both."""
