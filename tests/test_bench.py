@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fastmlp.bench import command, memory, rounds, show
-from fastmlp.bench.forecast import forecast
+from fastmlp.bench.forecast import Checked, forecast
 from fastmlp.bench.peers import OURS, PEERS, Peer
 from fastmlp.bench.profile import profile
 from fastmlp.bench.rounds import Timing, interleave, noise, ratio
-from fastmlp.bench.sizes import Cell, Size, measure
+from fastmlp.bench.sizes import Cell, Size, in_turn, measure
 from fastmlp.bench.workload import Workload, sizes_between
 from fastmlp.cli import app
 
@@ -127,18 +127,33 @@ def sized(seconds):
     return [Size(Workload(n), [Cell("fastmlp", n, Timing((taken,)), memory=1000)]) for n, taken in seconds.items()]
 
 
+def line_through(seconds):
+    sizes = sized(seconds)
+    return forecast(sizes, [size.ours.timing for size in sizes])
+
+
 def test_a_forecast_is_a_line():
-    found = forecast(sized({100: 1.1, 200: 1.2, 1000: 2.0}))
+    found = line_through({100: 1.1, 200: 1.2, 1000: 2.0})
     assert (found.start, found.per_sample) == pytest.approx((1.0, 0.001))
     assert found.seconds(10_000) == pytest.approx(11)
     assert found.bytes(10_000) == 10_000 * (20 * 4 + 8) + 1000
-    assert "measured 11 s" in show.checked_line(found, sized({10_000: 11.0})[0])
+    assert "for 10,000; measured in turn with them: 10 s, +10 %" in show.checked_line(Checked(found, 10_000, 10.0))
+    assert "another tale" not in show.forecast_line(found, 10_000)
+    assert "another tale" in show.forecast_line(found, 10_001)
     # A line through these would begin below nothing.
-    bent = forecast(sized({100: 1.0, 200: 2.5, 300: 4.0}))
+    bent = line_through({100: 1.0, 200: 2.5, 300: 4.0})
     assert bent.start == 0
     assert bent.per_sample > 0
     with pytest.raises(ValueError, match="two sizes"):
-        forecast(sized({100: 1.0}))
+        line_through({100: 1.0})
+
+
+def test_sizes_in_turn_have_rounds_of_one_length():
+    sizes = [measure(Workload(n, 3, (4,)), [], {}, rounds=2, seconds=1, threads=1) for n in (200, 20_000)]
+    timings = in_turn(sizes, 3, 10.0, {size.workload.n_samples: size.workload.data() for size in sizes})
+    assert [len(timing.seconds) for timing in timings] == [3, 3]
+    for size, timing in zip(sizes, timings, strict=True):
+        assert timing.median == pytest.approx(size.ours.timing.median, rel=0.9)
 
 
 def test_memory_is_what_the_work_needs(monkeypatch, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,42 +31,6 @@ def sizes_chart(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], title: str) 
     lines(curves, ax)
     ax.set(xscale="log", yscale="log", xlabel="samples", ylabel="seconds for a pass", title=title)
     ax.grid(alpha=0.3)
-    return figure
-
-
-def speed_ups_chart(groups: Mapping[str, Mapping[str, float]], title: str) -> Figure:
-    """Bars, for each group and name how many times as long it takes as fastmlp, on a logarithmic scale from 1 on.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
-    names = list(dict.fromkeys(name for ratios in groups.values() for name in ratios))
-    figure, (ax,) = panels(1, 1, 6.4, 0.9 + 0.17 * sum(len(ratios) + 1 for ratios in groups.values()))
-    place, ticks = 0.0, []
-    for ratios in groups.values():
-        begin = place
-        for name in names:
-            if name in ratios:
-                colour = COLOURS[names.index(name) % len(COLOURS)]
-                # From 1: what is slower than fastmlp goes to the right, what is faster to the left.
-                ax.barh(place, ratios[name] - 1, left=1, height=0.9, color=colour)
-                ax.annotate(
-                    f"{ratios[name]:.3g}", (ratios[name], place), (2, 0), textcoords="offset points", va="center", size=6
-                )
-                place += 1
-        ticks.append((begin + place - 1) / 2)
-        place += 1
-    for name, colour in zip(names, COLOURS, strict=False):
-        ax.barh(0, 0, color=colour, label=name)
-    ax.axvline(1, color="black", linewidth=1)
-    ax.set_yticks(ticks, list(groups), size=8)
-    ax.invert_yaxis()
-    ax.set(xscale="log", xlabel="times as long as fastmlp takes", title=title)
-    ax.set_xlim(right=ax.get_xlim()[1] * 1.3)
-    ax.grid(alpha=0.3, axis="x")
-    ax.legend(framealpha=0.9, fontsize="small")
     return figure
 
 

@@ -93,7 +93,12 @@ def tour(
 
 @app.command()
 def bench(
-    sizes: Annotated[str, typer.Option(metavar="FROM:TO", help="Numbers of samples: 200:1e6, or 200,5000.")] = "200:2e5",
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Measure on your own table, with --target.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Of --data: the classes.")] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(metavar="FROM:TO", help="Numbers of samples: 200:1e6, or 200,5000; 200:2e5, or up to your table's."),
+    ] = None,
     features: Annotated[int, typer.Option(min=1)] = 20,
     hidden: Annotated[str, typer.Option(metavar="UNITS", help="Units of each hidden layer: 100, or 64,64.")] = "100",
     classes: Annotated[int, typer.Option(min=2)] = 2,
@@ -125,7 +130,7 @@ def bench(
     with _errors_told():
         wanted = command.asked(
             sizes, features, hidden, classes, batch, solver, activation, dtype, threads, against, rounds, seconds, profile,
-            forecast,
+            forecast, data, target,
         )  # fmt: skip
         for path in (json, plot):
             if path is not None:

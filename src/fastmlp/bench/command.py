@@ -13,17 +13,23 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from fastmlp import command_line
 from fastmlp.bench import show
-from fastmlp.bench.forecast import Forecast, forecast
+from fastmlp.bench.forecast import Checked, Forecast, forecast
 from fastmlp.bench.limits import of_a_core
+from fastmlp.bench.own import own_data
 from fastmlp.bench.peers import PEER_SOLVERS, PEERS, TORCH_ACTIVATIONS, Peer
 from fastmlp.bench.profile import Profile, profile
-from fastmlp.bench.sizes import Cell, Size, measure
+from fastmlp.bench.sizes import Cell, Size, in_turn, measure
 from fastmlp.bench.workload import Array, Workload, sizes_between
 from fastmlp.command_line import whole
 from fastmlp.options import Activation, Solver
 
 # A forecast is made from so many sizes.
 FORECAST_FROM = 3
+# What of the time goes into measuring once more, all sizes in turn, what a forecast is made from.
+SHARE_FOR_FORECAST = 0.2
+DEFAULT_SIZES = "200:2e5"
+# Of the user's own table.
+SMALLEST = 200
 # The largest data set that a forecast of a larger one is made from.
 LARGEST_FOR_FORECAST = 1_000_000
 
@@ -42,17 +48,24 @@ class Wanted:
     forecast: int | None = None
     data: tuple[Array, Array] | None = None
 
+    def first(self, n_samples: int) -> tuple[Array, Array] | None:
+        """So many rows of the user's own data, if they are to be measured on."""
+        return None if self.data is None else (self.data[0][:n_samples], self.data[1][:n_samples])
+
 
 def asked(
-    sizes: str, features: int, hidden: str, classes: int, batch: str, solver: str, activation: str, dtype: str,
+    sizes: str | None, features: int, hidden: str, classes: int, batch: str, solver: str, activation: str, dtype: str,
     threads: int, against: str | None, rounds: int, seconds: float, profile: bool, forecast: str | None,
+    path: Path | None = None, target: str | None = None,
 ) -> Wanted:  # fmt: skip
-    """The options of the command line, checked.
+    """The options of the command line, checked; the table at `path`, if there is one, read.
 
     Raises
     ------
     ValueError
         Naming the option that is not what it must be.
+    TableError
+        If the table is not what can be measured on.
     """
     rows = command_line.batch(batch)
     if dtype not in ("float32", "float64"):
@@ -64,13 +77,27 @@ def asked(
     if solver == "rprop":
         rows = "full"
     chosen = None if against is None else [name for name in against.split(",") if name]
-    numbers, goal = parse_sizes(sizes), None
-    if forecast is not None:
-        goal = whole("--forecast", forecast.removeprefix("n="), 1000)
-        high = min(LARGEST_FOR_FORECAST, goal // 10)
+    if (path is None) != (target is None):
+        raise ValueError("--data and --target: give both, a table and its column that is to be predicted")
+    goal = None if forecast is None else whole("--forecast", forecast.removeprefix("n="), 1000)
+    numbers = parse_sizes(sizes or DEFAULT_SIZES)
+    data, most = None, LARGEST_FOR_FORECAST
+    if path is not None and target is not None:
+        X, y, classes = own_data(path, target, dtype)
+        data, features, most = (X, y), X.shape[1], len(X)
+        numbers = _sizes_within(most) if sizes is None else numbers
+        if numbers[-1] > most:
+            raise ValueError(f"--sizes {sizes!r}: {path} has {most:,} rows; ask for no more")
+    if goal is not None:
+        high = min(LARGEST_FOR_FORECAST, most, goal // 10)
         numbers, chosen = sorted({max(2, high // 100), max(2, high // 10), high}), []
     workload = Workload(numbers[0], features, command_line.units(hidden), classes, rows, solver, dtype, activation)
-    return Wanted(workload, numbers, chosen, rounds, seconds, threads, profile, goal)
+    return Wanted(workload, numbers, chosen, rounds, seconds, threads, profile, goal, data)
+
+
+def _sizes_within(n_rows: int) -> list[int]:
+    """From a few rows to all of them."""
+    return sizes_between(min(SMALLEST, n_rows), n_rows)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -132,7 +159,7 @@ class Measured:
 
     sizes: list[Size]
     limit: float
-    checked: Forecast | None
+    checked: Checked | None
     expected: Forecast | None
     parts: Profile | None
 
@@ -150,11 +177,11 @@ def run(wanted: Wanted, console: Console) -> Measured:
         limit = of_a_core(wanted.workload.dtype)
         for place, n_samples in enumerate(wanted.sizes):
             bar.update(task, description=f"{n_samples:,} samples")
-            left = wanted.seconds - (time.perf_counter() - begin)
+            left = wanted.seconds * (1 - SHARE_FOR_FORECAST) - (time.perf_counter() - begin)
             share = max(1.0, left) / (len(wanted.sizes) - place)
             size = measure(
                 wanted.workload.of(n_samples), peers, before, rounds=wanted.rounds, seconds=share,
-                threads=wanted.threads, data=wanted.data,
+                threads=wanted.threads, data=wanted.first(n_samples),
             )  # fmt: skip
             before = {cell.name: cell for cell in size.cells}
             sizes.append(size)
@@ -162,9 +189,25 @@ def run(wanted: Wanted, console: Console) -> Measured:
         if wanted.profile:
             bar.update(task, description="the parts of a step")
             parts = profile(wanted.workload.of(max(wanted.sizes)), wanted.rounds)
-    checked = forecast(sizes[:-1][:FORECAST_FROM]) if len(sizes) > FORECAST_FROM else None
-    expected = forecast(sizes[-FORECAST_FROM:]) if wanted.forecast is not None else None
+        bar.update(task, description="all sizes in turn")
+        checked, expected = _forecasts(wanted, sizes)
     return Measured(sizes, limit, checked, expected, parts)
+
+
+def _forecasts(wanted: Wanted, sizes: Sequence[Size]) -> tuple[Checked | None, Forecast | None]:
+    """Of the largest size from the smallest ones, beside what is measured; or of what the user asked for."""
+    used = list(sizes) if wanted.forecast is not None else [*sizes[:-1][:FORECAST_FROM], sizes[-1]]
+    if len(used) < (2 if wanted.forecast is not None else 1 + FORECAST_FROM):
+        return None, None
+    data = {}
+    for size in used:
+        own = wanted.first(size.workload.n_samples)
+        data[size.workload.n_samples] = size.workload.data() if own is None else own
+    timings = in_turn(used, wanted.rounds, SHARE_FOR_FORECAST * wanted.seconds, data)
+    if wanted.forecast is not None:
+        return None, forecast(used, timings)
+    last = used[-1].workload.n_samples
+    return Checked(forecast(used[:-1], timings[:-1]), last, timings[-1].median), None
 
 
 def tell(measured: Measured, wanted: Wanted, console: Console) -> None:
@@ -178,7 +221,7 @@ def tell(measured: Measured, wanted: Wanted, console: Console) -> None:
     console.print(show.ready_table(measured.sizes))
     lines = [show.noise_line(measured.sizes)]
     if measured.checked is not None:
-        lines.append(show.checked_line(measured.checked, measured.sizes[-1]))
+        lines.append(show.checked_line(measured.checked))
     if measured.expected is not None and wanted.forecast is not None:
         lines.append(show.forecast_line(measured.expected, wanted.forecast))
     if measured.parts is not None:
@@ -201,5 +244,6 @@ def lines(measured: Measured) -> list[tuple[str, list[int], list[float]]]:
 
 def write_json(measured: Measured, path: Path) -> None:
     """Write all of it to a file."""
-    content = show.as_json(measured.sizes, measured.limit, measured.expected or measured.checked, measured.parts)
+    made = measured.checked.forecast if measured.checked is not None else measured.expected
+    content = show.as_json(measured.sizes, measured.limit, made, measured.parts)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

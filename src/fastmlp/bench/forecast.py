@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastmlp.bench.rounds import Timing
 from fastmlp.bench.sizes import Size
 from fastmlp.bench.workload import Workload
 
@@ -30,7 +31,16 @@ class Forecast:
         return self.workload.of(n_samples).data_bytes + self.memory
 
 
-def forecast(sizes: Sequence[Size]) -> Forecast:
+@dataclass(frozen=True)
+class Checked:
+    """A forecast, and what was measured in turn with what it was made from: seconds of a pass."""
+
+    forecast: Forecast
+    n_samples: int
+    seconds: float
+
+
+def forecast(sizes: Sequence[Size], timings: Sequence[Timing]) -> Forecast:
     """A line through fastmlp's times, by least squares of the relative errors, from no less than nothing on.
 
     Raises
@@ -38,13 +48,13 @@ def forecast(sizes: Sequence[Size]) -> Forecast:
     ValueError
         If there are fewer than two sizes.
     """
-    points = [(size.workload.n_samples, size.ours.timing.median) for size in sizes if size.ours.timing is not None]
-    if len(points) < 2:
+    if len(sizes) < 2:
         raise ValueError("a forecast needs two sizes or more")
-    n, seconds = np.array(points, np.float64).T
+    n = np.array([size.workload.n_samples for size in sizes], np.float64)
+    seconds = np.array([timing.median for timing in timings])
     design = np.column_stack([1 / seconds, n / seconds])
     start, per_sample = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)[0]
     if start < 0:
         start, per_sample = 0.0, (n / seconds).sum() / ((n / seconds) ** 2).sum()
-    memory = max((size.ours.memory or 0 for size in sizes), default=0)
+    memory = max(size.ours.memory or 0 for size in sizes)
     return Forecast(sizes[0].workload, float(start), float(per_sample), memory, tuple(int(size) for size in n))

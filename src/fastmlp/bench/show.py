@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fastmlp.bench.forecast import Forecast
+from fastmlp.bench.forecast import Checked, Forecast
 from fastmlp.bench.limits import share
 from fastmlp.bench.peers import CORES, OURS, PEERS
 from fastmlp.bench.profile import Profile
@@ -22,6 +22,8 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 MISSING = "-"
 # Of a column of ratios: their interval stays in one line.
 LEAST_WIDTH = 9
+# Forecasts for more than so many times the largest size that was measured are told with a caution.
+FAR = 10
 
 
 def duration(seconds: float) -> str:
@@ -106,20 +108,21 @@ def profile_line(parts: Profile) -> str:
 def forecast_line(expected: Forecast, n_samples: int) -> str:
     """What is to be expected of a size that was not measured."""
     used = ", ".join(f"{size:,}" for size in expected.measured)
+    far = n_samples > FAR * max(expected.measured)
     return (
         f"{n_samples:,} samples: a pass of about {duration(expected.seconds(n_samples))}, "
         f"and {amount(expected.bytes(n_samples))}B of memory, data included (from passes over {used})."
+        + (f" That is more than {FAR} times the largest measured: caches and memory may tell another tale." if far else "")
     )
 
 
-def checked_line(expected: Forecast, size: Size) -> str:
+def checked_line(checked: Checked) -> str:
     """How right a forecast was."""
-    assert size.ours.timing is not None
-    found, said = size.ours.timing.median, expected.seconds(size.workload.n_samples)
-    used = ", ".join(f"{n:,}" for n in expected.measured)
+    made, n_samples, seconds = checked.forecast, checked.n_samples, checked.seconds
+    used, said = ", ".join(f"{n:,}" for n in made.measured), made.seconds(n_samples)
     return (
-        f"Forecast from {used} samples: {duration(said)} for {size.workload.n_samples:,}; measured {duration(found)}, "
-        f"{100 * (said / found - 1):+.0f} %."
+        f"Forecast from {used} samples: {duration(said)} for {n_samples:,}; measured in turn with them: "
+        f"{duration(seconds)}, {100 * (said / seconds - 1):+.0f} %."
     )
 
 

@@ -18,6 +18,9 @@ from fastmlp.bench.workload import Array, Workload
 # A round of one contender lasts at least so long, so that the clock and the call's own start do not count.
 SECONDS_OF_A_ROUND = 0.03
 MOST_PASSES = 20_000
+# Where sizes are measured in turn, rounds are longer: a disturbance shall meet a part of each, not all of one.
+LONGEST_ROUND = 0.25
+MOST_TRAININGS = 1000
 LARGEST_PEER_BYTES = 2_000_000_000
 
 
@@ -92,6 +95,33 @@ def measure(
     for one in ready:
         one.cell.timing = timings[one.cell.name].per(one.passes)
     return size
+
+
+def in_turn(sizes: Sequence[Size], rounds: int, seconds: float, data: Mapping[int, tuple[Array, Array]]) -> list[Timing]:
+    """fastmlp's passes once more: those of all sizes in turn, as many passes a training, in rounds of about one length.
+
+    A machine that slows down while one size follows the other would bend the line through them; so would trainings of few
+    passes beside such of many, since what a training takes before its first pass grows with the data too.
+    """
+    slowest = max(size.ours.timing.median for size in sizes if size.ours.timing is not None)
+    passes = max(1, round(LONGEST_ROUND / slowest))
+    works, trainings = {}, {}
+    for size in sizes:
+        n_samples, cell = size.workload.n_samples, size.ours
+        assert cell.timing is not None
+        training = OURS.prepare(replace(size.workload, passes=passes), *data[n_samples], cell.threads)
+        before = time.perf_counter()
+        training()
+        taken = time.perf_counter() - before
+        trainings[n_samples] = max(1, min(MOST_TRAININGS, round(LONGEST_ROUND / taken)))
+        works[str(n_samples)] = partial(_repeat, training, trainings[n_samples])
+    timings = interleave(works, rounds, seconds)
+    return [timings[str(n_samples)].per(passes * count) for n_samples, count in trainings.items()]
+
+
+def _repeat(training: Training, count: int) -> None:
+    for _ in range(count):
+        training()
 
 
 def _reason(peer: Peer, workload: Workload, before: Cell | None, seconds: float) -> str:
