@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.files.columns import MOST_CATEGORIES, Columns, Moments, check_finite
+from fastmlp.files.columns import MOST_CATEGORIES, Columns, check_finite
 from fastmlp.files.errors import TableError
-from fastmlp.files.parts import NUMBER, Array, Part, Report, Source, Texts, shown
+from fastmlp.files.kept import BLOCK_BYTES, Joined, Kept, Rows
+from fastmlp.files.parts import NUMBER, Array, Part, Report, Source
 from fastmlp.files.target import Target, of_numbers, of_texts
 from fastmlp.validation import held_out
 
@@ -53,45 +53,11 @@ class Wanted:
     seed: int = 0
 
 
-class Joined:
-    """The texts of a column, part after part: the places of each part among all texts that were seen."""
-
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-
-    def join(self, texts: Texts) -> NDArray[np.int32]:
-        """Places for the part's rows, -1 where the text is missing."""
-        to = np.array([self.places.setdefault(text, len(self.places)) for text in texts.values] + [-1], np.int32)
-        return to[texts.codes]
-
-    @property
-    def values(self) -> list[str]:
-        """All texts by their places."""
-        return list(self.places)
-
-
-@dataclass
-class Kept:
-    """What was read, in the working dtype, part by part: `numbers` (n_rows, n_numbers), `codes` (n_rows, n_categories).
-
-    The numbers are standardised by the mean and scale of the first part: however far from zero a column lies, the digits
-    that tell its values apart are kept.
-    """
-
-    moments: Moments
-    has_number: NDArray[np.bool_]
-    texts: list[Joined]
-    of_target: Joined = field(default_factory=Joined)
-    numbers: list[Array] = field(default_factory=list)
-    codes: list[Array] = field(default_factory=list)
-    targets: list[Array] = field(default_factory=list)
-    left_out: int = 0
-
-
 def read(source: Source, kinds: Mapping[str, str], wanted: Wanted, report: Report) -> Data:
     """Read the table, choose the rows to hold out, and learn from the others what the columns are.
 
-    Beside the matrix it needs the memory of a part of it: parts go into the matrix one after the other and are let go.
+    Beside the matrix and what is read at once it needs no memory to speak of: what was kept of the table is let go of while
+    the matrix grows.
 
     Raises
     ------
@@ -101,77 +67,52 @@ def read(source: Source, kinds: Mapping[str, str], wanted: Wanted, report: Repor
     columns = Columns.of({name: kind for name, kind in kinds.items() if name != wanted.target})
     if not columns.kinds:
         raise TableError(f"{source.path}: there is no column beside the target {wanted.target!r}; give at least one")
-    n_numbers = len(columns.numbers)
-    kept = Kept(Moments(n_numbers), np.zeros(n_numbers, np.bool_), [Joined() for _ in columns.categories])
+    kept = Kept(columns, source, wanted.dtype, wanted.most_categories)
+    is_number, of_target, left_out = kinds[wanted.target] == NUMBER, Joined(), 0
+    targets = Rows(1, np.float64 if is_number else np.int32, BLOCK_BYTES // 8)
     for part in source.parts(kinds, report):
-        _keep(part, source, columns, wanted, kept)
-    _check_values(kept, columns, source)
-    where = f"{source.path}, column {wanted.target!r}"
-    targets = np.concatenate(kept.targets)
-    if not len(targets):
-        raise TableError(f"{where}: the target is missing in every row; give another --target")
-    if kinds[wanted.target] == NUMBER:
-        target, y = of_numbers(wanted.target, targets, wanted.task, where)
-    else:
-        target, y = of_texts(wanted.target, kept.of_target.values, targets, wanted.task, where)
+        found, known = _targets(part, source, wanted.target, of_target)
+        kept.keep(part, known)
+        targets.append(found[known, np.newaxis])
+        left_out += int(part.n_rows - known.sum())
+    kept.check_values()
+    target, y = _target(targets.joined()[:, 0], of_target, wanted, source)
     uses = _uses(y, target, wanted, source)
-    if target.labels is None and wanted.standardise_target:
-        trained = y[uses == TRAIN]
-        target.mean, target.scale = float(trained.mean()), float(trained.std()) or 1.0
-    y = (y - target.mean) / target.scale if target.labels is None else y
-    _learn(kept, columns, uses == TRAIN, source)
-    places = np.empty(len(y), np.int64)
-    places[np.argsort(uses, kind="stable")] = np.arange(len(y))
+    if target.labels is None:
+        y = _standardised(y, uses == TRAIN, target, wanted)
+    kept.learn(uses == TRAIN)
+    places = np.empty(len(y), np.int32)
+    places[np.argsort(uses, kind="stable")] = np.arange(len(y), dtype=np.int32)
     by_place = np.empty(len(y), np.int32 if target.labels else wanted.dtype)
     by_place[places] = y
     n_train, n_validation, n_test = (int((uses == use).sum()) for use in (TRAIN, VALIDATION, TEST))
-    X = _matrix(kept, columns, places, np.dtype(wanted.dtype))
-    return Data(X, by_place, columns, target, kept.left_out, (n_train, n_validation, n_test))
+    return Data(kept.matrix(places), by_place, columns, target, left_out, (n_train, n_validation, n_test))
 
 
-def _keep(part: Part, source: Source, columns: Columns, wanted: Wanted, kept: Kept) -> None:
-    """Keep a part's rows, those without a target left out."""
-    numbers = np.empty((part.n_rows, len(columns.numbers)))
-    for place, number in enumerate(columns.numbers):
-        values = part.numbers[number.name]
-        check_finite(values, number.name, part, source)
-        numbers[:, place] = values
-    codes = np.empty((part.n_rows, len(columns.categories)), np.int32)
-    for place, column in enumerate(columns.categories):
-        codes[:, place] = kept.texts[place].join(part.texts[column.name])
-        _check_categories(column.name, kept.texts[place].values, source, wanted)
-    if wanted.target in part.texts:
-        targets: Array = kept.of_target.join(part.texts[wanted.target])
-        known = targets >= 0
-    else:
-        targets = part.numbers[wanted.target]
-        check_finite(targets, wanted.target, part, source)
-        known = ~np.isnan(targets)
-    kept.has_number |= ~np.isnan(numbers).all(axis=0)
-    if not kept.targets:
-        kept.moments.learn(numbers)
-    numbers -= kept.moments.mean
-    numbers /= kept.moments.scale
-    kept.numbers.append(numbers[known].astype(wanted.dtype))
-    kept.codes.append(codes[known])
-    kept.targets.append(targets[known])
-    kept.left_out += int(part.n_rows - known.sum())
+def _targets(part: Part, source: Source, name: str, of_target: Joined) -> tuple[Array, NDArray[np.bool_]]:
+    """A part's targets, texts as their places, and which rows have one."""
+    if name in part.texts:
+        codes = of_target.join(part.texts[name])
+        return codes, codes >= 0
+    numbers = part.numbers[name]
+    check_finite(numbers, name, part, source)
+    return numbers, ~np.isnan(numbers)
 
 
-def _check_categories(name: str, values: list[str], source: Source, wanted: Wanted) -> None:
-    if len(values) > wanted.most_categories:
-        raise TableError(
-            f"{source.path}, column {name!r}: more than {wanted.most_categories} different texts, such as "
-            f'{shown(values[:2])}; leave it out with --drop "{name}", or allow more with --most-categories'
-        )
+def _target(values: Array, of_target: Joined, wanted: Wanted, source: Source) -> tuple[Target, Array]:
+    where = f"{source.path}, column {wanted.target!r}"
+    if not len(values):
+        raise TableError(f"{where}: the target is missing in every row; give another --target")
+    if values.dtype == np.float64:
+        return of_numbers(wanted.target, values, wanted.task, where)
+    return of_texts(wanted.target, of_target.values, values, wanted.task, where)
 
 
-def _check_values(kept: Kept, columns: Columns, source: Source) -> None:
-    """Raise TableError where a column has no values."""
-    has_value = [*kept.has_number, *(bool(joined.places) for joined in kept.texts)]
-    for column, has in zip(columns.all, has_value, strict=True):
-        if not has:
-            _refuse_empty(column.name, source, "not one value")
+def _standardised(y: Array, trains: NDArray[np.bool_], target: Target, wanted: Wanted) -> Array:
+    """Numbers less the mean of those trained on, by their standard deviation, both of which the target keeps."""
+    if wanted.standardise_target:
+        target.mean, target.scale = float(y[trains].mean()), float(y[trains].std()) or 1.0
+    return (y - target.mean) / target.scale
 
 
 def _uses(y: Array, target: Target, wanted: Wanted, source: Source) -> NDArray[np.int8]:
@@ -190,53 +131,3 @@ def _uses(y: Array, target: Target, wanted: Wanted, source: Source) -> NDArray[n
             ) from None
         uses[left[out]] = use
     return uses
-
-
-def _learn(kept: Kept, columns: Columns, trains: NDArray[np.bool_], source: Source) -> None:
-    """What the columns are, by the rows to train on alone: the others are for judging what was learnt."""
-    ends = np.cumsum([len(part) for part in kept.numbers])
-    parts = np.split(trains, ends[:-1])
-    moments = Moments(len(columns.numbers))
-    for numbers, of_part in zip(kept.numbers, parts, strict=True):
-        moments.learn(numbers[of_part])
-    first = kept.moments
-    for place, number in enumerate(columns.numbers):
-        number.mean = float(first.mean[place] + first.scale[place] * moments.mean[place])
-        number.scale = float(first.scale[place] * moments.scale[place])
-        number.missing = int(trains.sum() - moments.count[place])
-        if not moments.count[place]:
-            _refuse_empty(number.name, source, "not one value in the rows to train on")
-    for place, column in enumerate(columns.categories):
-        values, counts = kept.texts[place].values, np.zeros(len(kept.texts[place].values) + 1, np.int64)
-        for codes, of_part in zip(kept.codes, parts, strict=True):
-            # What is missing, -1, is counted in the last place.
-            np.add.at(counts, codes[of_part, place], 1)
-        column.values = sorted(value for value, count in zip(values, counts, strict=False) if count)
-        column.missing = int(counts[-1])
-        if not column.values:
-            _refuse_empty(column.name, source, "not one value in the rows to train on")
-
-
-def _refuse_empty(name: str, source: Source, problem: str) -> None:
-    raise TableError(f'{source.path}, column {name!r}: {problem}; leave it out with --drop "{name}"')
-
-
-def _matrix(kept: Kept, columns: Columns, places: Array, dtype: np.dtype[Any]) -> Array:
-    """The rows in their places; `kept` is empty afterwards."""
-    factor, shift = np.empty((2, len(columns.numbers)), dtype)
-    for place, number in enumerate(columns.numbers):
-        factor[place] = kept.moments.scale[place] / number.scale
-        shift[place] = (kept.moments.mean[place] - number.mean) / number.scale
-    places_of = [column.places(joined.values) for column, joined in zip(columns.categories, kept.texts, strict=True)]
-    X = np.empty((len(places), columns.width), dtype)
-    # From the last to the first: a list lets go of its last.
-    end = len(places)
-    while kept.numbers:
-        numbers, codes = kept.numbers.pop(), kept.codes.pop()
-        numbers *= factor
-        numbers += shift
-        rows = np.empty((len(numbers), columns.width), dtype)
-        columns.fill(rows, numbers, [to[codes[:, place]] for place, to in enumerate(places_of)])
-        X[places[end - len(rows) : end]] = rows
-        end -= len(rows)
-    return X

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmlp.files.errors import TableError
 from fastmlp.files.parts import Array, shown
+from fastmlp.inputs import ROWS_AT_ONCE
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TASKS = (CLASSIFICATION, REGRESSION)
@@ -70,7 +71,9 @@ def of_numbers(name: str, values: Array, task: str | None, where: str) -> tuple[
     TableError
         If all numbers are the same, or there are more classes than rows can tell.
     """
-    found, codes = np.unique(values, return_inverse=True)
+    # Some rows at a time: sorting them all takes a multiple of their memory.
+    parts = [np.unique(values[start : start + ROWS_AT_ONCE]) for start in range(0, len(values), ROWS_AT_ONCE)]
+    found = np.unique(np.concatenate(parts))
     is_whole = bool((found == np.rint(found)).all())
     if task is None:
         task = CLASSIFICATION if is_whole and len(found) <= MOST_CLASSES else REGRESSION
@@ -83,7 +86,7 @@ def of_numbers(name: str, values: Array, task: str | None, where: str) -> tuple[
         raise TableError(
             f"{where}: {len(labels):,} different values in {len(values):,} rows are no classes; give --task regression"
         )
-    return Target(name, labels), codes
+    return Target(name, labels), np.searchsorted(found, values).astype(np.int32)
 
 
 def _checked(labels: list[Any], where: str) -> list[Any]:

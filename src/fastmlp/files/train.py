@@ -164,7 +164,7 @@ def draw(trained: Trained, out: Path, console: Console) -> None:
         console.print(f"No pictures: {error}", markup=False, soft_wrap=True)
         return
     target = trained.data.target
-    losses = plotting.loss_curve({target.name: trained.model.network}).figure
+    losses = plotting.loss_curve(trained.model.network).figure
     figures: dict[str, Any] = {"losses": losses}
     if isinstance(trained.score, OfClasses):
         figures["confusion"] = charts.confusion_chart(trained.score.labels, trained.score.confusion)
