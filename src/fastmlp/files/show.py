@@ -104,7 +104,8 @@ def training_line(net: Network, seconds: float) -> str:
     line = f"{shape}: {net.n_epochs:,} epochs in {seconds:.3g} s, {net.status}, loss {net.loss_curve[-1]:.4g}"
     if net.best_epoch is None:
         return f"{line}."
-    more = " It was still learning: more --epochs may do better." if net.best_epoch == net.n_epochs else ""
+    is_cut_short = net.status == "finished" and net.best_epoch == net.n_epochs
+    more = " It was still learning: more --epochs may do better." if is_cut_short else ""
     return f"{line}; the net is that of epoch {net.best_epoch:,}.{more}"
 
 
