@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fastmlp.bench import command, memory, rounds, show
 from fastmlp.bench.forecast import Checked, forecast
+from fastmlp.bench.own import own_data
 from fastmlp.bench.peers import OURS, PEERS, Peer
 from fastmlp.bench.profile import profile
 from fastmlp.bench.rounds import Timing, interleave, noise, ratio
@@ -245,6 +246,55 @@ def test_a_forecast_without_running_it():
     done = run("--forecast", "n=1e7", "--hidden", "2", "--features", "2", "--rounds", "1", "--seconds", "2")
     assert done.exit_code == 0, done.output
     assert "10,000,000 samples: a pass of about" in done.output.replace("\n", " ")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Three columns, one of them of texts, and classes of which the rarest comes last."""
+    path = tmp_path / "table.csv"
+    random = np.random.default_rng(0)
+    labels = ["common"] * 150 + ["frequent"] * 149 + ["rare"]
+    lines = [f"{random.normal():.3f},{random.choice(['red', 'blue'])},{label}" for label in labels]
+    path.write_text("\n".join(["x,colour,kind", *lines]) + "\n")
+    return path
+
+
+def test_own_data_have_every_class_from_the_first_rows_on(table):
+    X, y, classes = own_data(table, "kind", "float64")
+    assert (X.shape, X.dtype, y.dtype, classes) == ((300, 3), np.float64, np.int64, 3)
+    assert set(y[:3]) == {0, 1, 2}
+    assert np.bincount(y).tolist() == [150, 149, 1]
+    assert X[:, 0].std() == pytest.approx(1)
+    assert (X[:, 1] + X[:, 2] == 1).all()
+    # The rest is shuffled.
+    assert 30 < (y[3:100] == 0).sum() < 70
+
+
+def test_measuring_on_ones_own_table(table):
+    done = run("--data", str(table), "--target", "kind", "--against", "numpy", "--seconds", "2", "--rounds", "1")
+    assert done.exit_code == 0, done.output
+    assert "3-100-3" in done.output
+    assert [line.split()[0] for line in done.output.splitlines() if "ms" in line or " us" in line][:2] == ["200", "300"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--data", "{table}"], 2, "--target"),
+        (["--target", "kind"], 2, "--data"),
+        (["--data", "{table}", "--target", "kind", "--sizes", "200,301"], 2, "has 300 rows"),
+        (["--data", "{table}", "--target", "x"], 1, "holds numbers"),
+        (["--data", "{table}", "--target", "sort"], 1, "no column 'sort'"),
+        (["--data", "none.csv", "--target", "sort"], 1, "no such file"),
+    ],
+)
+def test_tables_that_cannot_be_measured_on(table, arguments, code, message):
+    arguments = [argument.format(table=table) for argument in arguments]
+    # In a wide terminal, where no box breaks the message.
+    done = CliRunner().invoke(app, ["bench", *arguments, "--seconds", "1"], env={"COLUMNS": "300"})
+    assert done.exit_code == code
+    assert message in done.output
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize(
