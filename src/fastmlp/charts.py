@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 5000
 # Classes whose names and counts can be read in a picture.
 MOST_NAMES = 30
+LONGEST_NAME = 24
 
 
 def sizes_chart(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], title: str) -> Figure:
@@ -48,14 +49,22 @@ def confusion_chart(labels: Sequence[Any], confusion: NDArray[Any]) -> Figure:
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if n_classes <= MOST_NAMES:
-        names = [str(label) for label in labels]
+        names = [_literal(str(label)) for label in labels]
         ax.set_xticks(range(n_classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
         ax.set_yticks(range(n_classes), names)
         for row, column in np.argwhere(confusion > 0):
             colour = "white" if shares[row, column] > 0.5 else "black"
             ax.text(column, row, f"{confusion[row, column]:,}", ha="center", va="center", color=colour, size="small")
-    ax.set(xlabel="taken for", ylabel="true class", title=f"{np.trace(confusion) / confusion.sum():.1%} right")
+    in_order = "" if n_classes <= MOST_NAMES else ", by their order"
+    right = np.trace(confusion) / confusion.sum()
+    ax.set(xlabel=f"taken for{in_order}", ylabel=f"true class{in_order}", title=f"{right:.1%} right")
     return figure
+
+
+def _literal(name: str) -> str:
+    """A name whose dollars are no mathematics, and which leaves the picture its place."""
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return short.replace("$", r"\$")
 
 
 def residuals_chart(y_true: NDArray[Any], y_predicted: NDArray[Any], name: str) -> Figure:
@@ -67,7 +76,8 @@ def residuals_chart(y_true: NDArray[Any], y_predicted: NDArray[Any], name: str) 
         If matplotlib is not installed.
     """
     figure, (left, right) = panels(1, 2, 4.2, 3.6)
-    some = slice(None, None, max(1, len(y_true) // MOST_POINTS))
+    some = slice(None, None, -(-len(y_true) // MOST_POINTS))
+    name = _literal(name)
     true, predicted = y_true[some], y_predicted[some]
     dots: dict[str, Any] = {"s": 9, "alpha": 0.5, "color": COLOURS[0], "linewidths": 0}
     left.scatter(predicted, true, **dots)

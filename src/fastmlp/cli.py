@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Annotated
 import typer
 
 import fastmlp
-from fastmlp.command_line import make_writable
+from fastmlp.command_line import UsageError, make_writable
 from fastmlp.files.errors import TableError
 
 app = typer.Typer(
@@ -202,7 +204,7 @@ def train(
         written = layout(delimiter, decimal, encoding, not no_header, category or (), drop or ())
         rows = command_line.batch(batch)
         asked = training.Training(
-            data, written, Wanted(target, task, True, validation, test, most_categories, dtype, seed),
+            data, written, Wanted(target, task, loss != "poisson", validation, test, most_categories, dtype, seed),
             {
                 "hidden": command_line.units(hidden), "activation": activation, "loss": loss, "solver": solver,
                 "learning_rate": learning_rate, "l2": l2, "dropout": dropout,
@@ -212,7 +214,6 @@ def train(
             out,
         )  # fmt: skip
         trained = training.run_training(asked, console)
-        console.print(f"model: {trained.model.save(out)}", markup=False, soft_wrap=True)
         if trained.is_interrupted:
             raise KeyboardInterrupt
         if pictures:
@@ -243,7 +244,7 @@ def predict(
     console = Console(highlight=False, stderr=out == "-")
     with _errors_told():
         if new_categories not in ("refuse", "as-none"):
-            raise ValueError(f"--new-categories {new_categories!r}: choose refuse or as-none")
+            raise UsageError(f"--new-categories {new_categories!r}: choose refuse or as-none")
         written = layout(delimiter, decimal, encoding, not no_header)
         place = None if out == "-" else Path(out)
         run_prediction(model, data, written, place, new_categories == "as-none", console)
@@ -254,10 +255,15 @@ def _errors_told() -> Iterator[None]:
     """Tell what is wrong, without a traceback, and leave: 2 if the command was, 1 if what it met, 130 after Ctrl-C."""
     try:
         yield
+    except BrokenPipeError:
+        # Who reads the output has enough of it; Python would complain again when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ImportError, TableError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error, err=True
+        )
         raise typer.Exit(1) from None
-    except (ValueError, TypeError) as error:
+    except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     except KeyboardInterrupt:
         raise _interrupted() from None

@@ -14,8 +14,14 @@ from typing import IO
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` to write to, which takes its place at the end; a reader sees the old file or the new one.
 
-    It is flushed to the disk before. After an error the old file is as it was.
+    It is flushed to the disk before. After an error the old file is as it was. Links are followed, and what is no file, a
+    pipe or a device, is written to as it is.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

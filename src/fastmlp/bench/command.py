@@ -20,7 +20,7 @@ from fastmlp.bench.peers import PEER_SOLVERS, PEERS, TORCH_ACTIVATIONS, Peer
 from fastmlp.bench.profile import Profile, profile
 from fastmlp.bench.sizes import Cell, Size, in_turn, measure
 from fastmlp.bench.workload import Array, Workload, sizes_between
-from fastmlp.command_line import whole
+from fastmlp.command_line import UsageError, whole
 from fastmlp.options import Activation, Solver
 
 # A forecast is made from so many sizes.
@@ -62,23 +62,23 @@ def asked(
 
     Raises
     ------
-    ValueError
+    UsageError
         Naming the option that is not what it must be.
     TableError
         If the table is not what can be measured on.
     """
     rows = command_line.batch(batch)
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"--dtype {dtype!r}: choose float32 or float64")
+        raise UsageError(f"--dtype {dtype!r}: choose float32 or float64")
     for option, name, known in (("--solver", solver, Solver), ("--activation", activation, Activation)):
         if name.upper() not in known.__members__ or name == "lbfgs":
             names = [member.lower() for member in known.__members__ if member != "LBFGS"]
-            raise ValueError(f"{option} {name!r}: choose one of {', '.join(names)}")
+            raise UsageError(f"{option} {name!r}: choose one of {', '.join(names)}")
     if solver == "rprop":
         rows = "full"
     chosen = None if against is None else [name for name in against.split(",") if name]
     if (path is None) != (target is None):
-        raise ValueError("--data and --target: give both, a table and its column that is to be predicted")
+        raise UsageError("--data and --target: give both, a table and its column that is to be predicted")
     goal = None if forecast is None else whole("--forecast", forecast.removeprefix("n="), 1000)
     numbers = parse_sizes(sizes or DEFAULT_SIZES)
     data, most = None, LARGEST_FOR_FORECAST
@@ -87,7 +87,7 @@ def asked(
         data, features, most = (X, y), X.shape[1], len(X)
         numbers = _sizes_within(most) if sizes is None else numbers
         if numbers[-1] > most:
-            raise ValueError(f"--sizes {sizes!r}: {path} has {most:,} rows; ask for no more")
+            raise UsageError(f"--sizes {sizes!r}: {path} has {most:,} rows; ask for no more")
     if goal is not None:
         high = min(LARGEST_FOR_FORECAST, most, goal // 10)
         numbers, chosen = sorted({max(2, high // 100), max(2, high // 10), high}), []
@@ -105,14 +105,14 @@ def parse_sizes(text: str) -> list[int]:
 
     Raises
     ------
-    ValueError
+    UsageError
         If they are not whole numbers from 2 on.
     """
     ends = text.split(":")
     if len(ends) == 2:
         low, high = (whole("--sizes", part, 2) for part in ends)
         if low > high:
-            raise ValueError(f"--sizes {text!r}: give the smaller number first")
+            raise UsageError(f"--sizes {text!r}: give the smaller number first")
         return sizes_between(low, high)
     return sorted({whole("--sizes", part, 2) for part in text.split(",")})
 
@@ -122,18 +122,18 @@ def contenders(wanted: Wanted) -> tuple[list[Peer], list[str]]:
 
     Raises
     ------
-    ValueError
+    UsageError
         If a name is unknown, or a library asked for by name is not installed or has not what is to be measured.
     """
     names = list(PEERS) if wanted.against is None else list(wanted.against)
     unknown = [name for name in names if name not in PEERS]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is unknown; choose from {', '.join(PEERS)}")
+        raise UsageError(f"{unknown[0]!r} is unknown; choose from {', '.join(PEERS)}")
     found, notes = [], []
     for name in names:
         reason = _unfit(name, wanted.workload)
         if reason and wanted.against is not None:
-            raise ValueError(f"{name}: {reason}")
+            raise UsageError(f"{name}: {reason}")
         if reason:
             notes.append(f"{PEERS[name].name} is left out: {reason}.")
         else:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastmlp.files.errors import TableError
 from fastmlp.files.parts import NUMBER, TEXT, Array, Part, Source, shown
@@ -20,11 +20,12 @@ from fastmlp.files.parts import NUMBER, TEXT, Array, Part, Source, shown
 # What a missing text is called among the categories.
 NO_TEXT = "(missing)"
 MOST_CATEGORIES = 100
+LARGEST = {"float32": 1e37, "float64": 1e100}
 
 
 @dataclass
 class Number:
-    """A column of numbers: mean and standard deviation (1 where all are the same), and how many are missing."""
+    """A column of numbers: mean and standard deviation, 0 where all are the same, and how many are missing."""
 
     name: str
     mean: float = 0.0
@@ -48,7 +49,12 @@ class Category:
     def places(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Where each of the texts stands among the values, -1 if nowhere; behind them where a missing one does."""
         places = {text: place for place, text in enumerate(self.values)}
-        return np.array([places.get(text, -1) for text in texts] + [len(self.values)], np.int32)
+        found = [places.get(text, -1) for text in texts]
+        if -1 in found:
+            # As other programs write the same: 1.0 for 1 where some are missing, and true for True.
+            alike = {_plain_form(text): place for text, place in places.items()}
+            found = [alike.get(_plain_form(text), -1) if at < 0 else at for text, at in zip(texts, found, strict=True)]
+        return np.array([*found, len(self.values)], np.int32)
 
 
 class Moments:
@@ -75,9 +81,17 @@ class Moments:
 
     @property
     def scale(self) -> Array:
-        """The standard deviations; 1 where all values are the same, but for what is rounded of them."""
-        scale = np.sqrt(self.squares / np.maximum(self.count, 1))
-        return np.where(scale > 10 * np.finfo(np.float64).eps * np.abs(self.mean), scale, 1.0)
+        """The standard deviations; 1 where all values are the same."""
+        return np.where(self.is_constant, 1.0, self._deviation)
+
+    @property
+    def is_constant(self) -> NDArray[np.bool_]:
+        """Which columns hold one value, but for what is rounded of its mean."""
+        return self._deviation <= 10 * np.finfo(np.float64).eps * np.abs(self.mean)
+
+    @property
+    def _deviation(self) -> Array:
+        return np.sqrt(self.squares / np.maximum(self.count, 1))
 
 
 @dataclass
@@ -135,8 +149,8 @@ class Columns:
         numbers = np.empty((part.n_rows, len(self.numbers)))
         for place, number in enumerate(self.numbers):
             values = part.numbers[number.name]
-            check_finite(values, number.name, part, source)
-            np.divide(values - number.mean, number.scale, out=numbers[:, place])
+            check_finite(values, number.name, part, source, dtype)
+            np.divide(values - number.mean, number.scale or np.inf, out=numbers[:, place])
         codes = [self._places(one, part, source, new_as_none) for one in self.categories]
         into = np.empty((part.n_rows, self.width), dtype)
         self.fill(into, numbers, codes)
@@ -144,16 +158,16 @@ class Columns:
 
     def _places(self, column: Category, part: Part, source: Source, new_as_none: bool) -> Array:
         texts = part.texts[column.name]
-        places = column.places(texts.values)
-        new = np.flatnonzero(places[:-1] < 0)
-        if len(new) and not new_as_none:
-            row = int(np.isin(texts.codes, new).argmax())
+        found = column.places(texts.values)[texts.codes]
+        new = found < 0
+        if new.any() and not new_as_none:
+            row = int(new.argmax())
             raise TableError(
                 f"{source.path}, {source.where(part.first + row)}, column {column.name!r}: "
                 f"{texts.values[texts.codes[row]]!r} did not occur in training; known are {shown(column.values)}. "
                 "Correct it, or give --new-categories as-none, which takes it for none of these"
             )
-        return np.asarray(places[texts.codes])
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """All of it in numbers, texts, lists and dicts."""
@@ -168,12 +182,21 @@ class Columns:
         return cls([Number(**one) for one in content["numbers"]], [Category(**one) for one in content["categories"]])
 
 
-def check_finite(values: Array, name: str, part: Part, source: Source) -> None:
-    """Raise TableError where a number is infinite."""
-    endless = np.isinf(values)
-    if endless.any():
-        row = int(endless.argmax())
+def _plain_form(text: str) -> str:
+    """The same for texts that stand for one whole number or truth value."""
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    whole, point, rest = text.partition(".")
+    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else text
+
+
+def check_finite(values: Array, name: str, part: Part, source: Source, dtype: DTypeLike = np.float64) -> None:
+    """Raise TableError where a number is infinite, or too large for the working dtype or, squared, for any."""
+    beyond = np.abs(values) > LARGEST[np.dtype(dtype).name]
+    if beyond.any():
+        row = int(beyond.argmax())
+        problem = "not finite" if np.isinf(values[row]) else f"too large for {np.dtype(dtype).name}"
         raise TableError(
-            f"{source.path}, {source.where(part.first + row)}, column {name!r}: {values[row]} is not finite; correct it, "
+            f"{source.path}, {source.where(part.first + row)}, column {name!r}: {values[row]} is {problem}; correct it, "
             "or leave the value empty"
         )

@@ -45,6 +45,7 @@ class Wanted:
 
     target: str
     task: str | None = None
+    # Where outputs are exponentials the target stays as it is.
     standardise_target: bool = True
     validation: float = 0.0
     test: float = 0.0
@@ -75,8 +76,8 @@ def read(source: Source, kinds: Mapping[str, str], wanted: Wanted, report: Repor
         kept.keep(part, known)
         targets.append(found[known, np.newaxis])
         left_out += int(part.n_rows - known.sum())
-    kept.check_values()
     target, y = _target(targets.joined()[:, 0], of_target, wanted, source)
+    kept.check_values()
     uses = _uses(y, target, wanted, source)
     if target.labels is None:
         y = _standardised(y, uses == TRAIN, target, wanted)
@@ -127,7 +128,7 @@ def _uses(y: Array, target: Target, wanted: Wanted, source: Source) -> NDArray[n
         except ValueError:
             raise TableError(
                 f"{source.path}: {option} {share:g} of {len(left)} rows holds out none, or all of a class; give more rows, "
-                f"or {option} 0"
+                "or --test 0 --validation 0"
             ) from None
         uses[left[out]] = use
     return uses

@@ -74,9 +74,9 @@ class Joined:
 class Kept:
     """The columns' rows, numbers in the working dtype and texts by their places.
 
-    The numbers are standardised by the mean and scale of the first part: however far from zero a column lies, the digits
-    that tell its values apart are kept. When all is read, and it is known which rows are to be trained on, :meth:`learn`
-    finds what the columns are, and :meth:`matrix` what the net takes.
+    Numbers are kept by their distance from a middle one of the first part that has any: however far from zero a column
+    lies, the digits that tell its values apart are kept. When all is read, and it is known which rows are to be trained on,
+    :meth:`learn` finds what the columns are, and :meth:`matrix` what the net takes.
     """
 
     def __init__(self, columns: Columns, source: Source, dtype: DTypeLike, most_categories: int) -> None:
@@ -86,7 +86,7 @@ class Kept:
         self._numbers = Rows(n_numbers, dtype, rows_of_a_block)
         self._codes = Rows(n_texts, np.int32, rows_of_a_block)
         self._texts = [Joined() for _ in columns.categories]
-        self._first = Moments(n_numbers)
+        self._shift = np.zeros(n_numbers)
         self._has_number = np.zeros(n_numbers, np.bool_)
         self._dtype = np.dtype(dtype)
 
@@ -100,19 +100,25 @@ class Kept:
         """
         numbers = np.empty((part.n_rows, len(self.columns.numbers)))
         for place, number in enumerate(self.columns.numbers):
-            check_finite(part.numbers[number.name], number.name, part, self._source)
+            check_finite(part.numbers[number.name], number.name, part, self._source, self._dtype)
             numbers[:, place] = part.numbers[number.name]
         codes = np.empty((part.n_rows, len(self.columns.categories)), np.int32)
         for place, (column, joined) in enumerate(zip(self.columns.categories, self._texts, strict=True)):
             codes[:, place] = joined.join(part.texts[column.name])
             self._check_categories(column.name, joined.values)
-        if not self._first.count.any():
-            self._first.learn(numbers)
-        self._has_number |= ~np.isnan(numbers).all(axis=0)
-        numbers -= self._first.mean
-        numbers /= self._first.scale
-        self._numbers.append(numbers[known])
-        self._codes.append(codes[known])
+        if not known.all():
+            numbers, codes = numbers[known], codes[known]
+        self._look_first(numbers)
+        numbers -= self._shift
+        self._numbers.append(numbers)
+        self._codes.append(codes)
+
+    def _look_first(self, numbers: Array) -> None:
+        """Take the middle of columns that had no value so far, which lies among them where a mean may not."""
+        fresh = ~self._has_number & ~np.isnan(numbers).all(axis=0)
+        if fresh.any():
+            self._shift[fresh] = np.nanmedian(numbers[:, fresh], axis=0)
+            self._has_number |= fresh
 
     def _check_categories(self, name: str, values: list[str]) -> None:
         if len(values) > self._most_categories:
@@ -158,20 +164,21 @@ class Kept:
                 self._refuse_empty(column.name, "not one value in the rows to train on")
 
     def _tell_numbers(self, moments: Moments, n_rows: int) -> None:
-        first, scales = self._first, moments.scale
+        scales = moments.scale
         for place, number in enumerate(self.columns.numbers):
-            number.mean = float(first.mean[place] + first.scale[place] * moments.mean[place])
-            number.scale = float(first.scale[place] * scales[place])
+            number.mean = float(self._shift[place] + moments.mean[place])
+            # A column with one value tells nothing; with a scale of 0 it is always 0, whatever comes later.
+            number.scale = 0.0 if moments.is_constant[place] else float(scales[place])
             number.missing = int(n_rows - moments.count[place])
             if number.missing == n_rows:
                 self._refuse_empty(number.name, "not one value in the rows to train on")
 
     def matrix(self, places: Array) -> Array:
         """What the net takes, each row in its place; nothing is kept afterwards."""
-        columns, first = self.columns, self._first
-        means, scales = np.array([(one.mean, one.scale) for one in columns.numbers]).reshape(-1, 2).T
-        factor = (first.scale / scales).astype(self._dtype)
-        shift = ((first.mean - means) / scales).astype(self._dtype)
+        columns = self.columns
+        means, scales = np.array([(one.mean, one.scale or np.inf) for one in columns.numbers]).reshape(-1, 2).T
+        factor = (1 / scales).astype(self._dtype)
+        shift = ((self._shift - means) / scales).astype(self._dtype)
         places_of = [column.places(joined.values) for column, joined in zip(columns.categories, self._texts, strict=True)]
         X = np.empty((len(places), columns.width), self._dtype)
         rows, start = np.empty((ROWS_AT_ONCE, columns.width), self._dtype), 0

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastmlp.command_line import UsageError
 from fastmlp.files import arrow
 from fastmlp.files.arrays import Npz
 from fastmlp.files.errors import TableError
@@ -28,20 +29,27 @@ def open_table(path: Path, layout: Layout) -> Source:
     ImportError
         If a library for it is missing.
     """
+    if not path.exists():
+        raise TableError(f"{path}: no such file")
     if not path.is_file():
-        raise TableError(f"{path}: no such file" if not path.exists() else f"{path}: a folder; give a file")
+        problem = (
+            "a folder; give a file" if path.is_dir() else "not a file; save it as one, since it is read more than once"
+        )
+        raise TableError(f"{path}: {problem}")
     name = path.name.lower()
     try:
         if name.endswith(PARQUET):
             return arrow.Parquet(path, layout)
         if name.endswith(".npz"):
             return Npz(path, layout)
-        if name.endswith(CSV):
+        if name.endswith(CSV) or layout.delimiter is not None:
             return (arrow.ArrowCsv if arrow.is_installed() else PlainCsv)(path, layout)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror or error})") from None
     known = ", ".join((*CSV, *PARQUET, ".npz"))
-    raise TableError(f"{path}: a kind of file that is not known by the end of its name; give one of {known}")
+    raise TableError(
+        f"{path}: a kind of file that is not known by the end of its name; give one of {known}, or --delimiter"
+    )
 
 
 def layout(
@@ -56,20 +64,21 @@ def layout(
 
     Raises
     ------
-    ValueError
+    UsageError
         Naming the option that is not what it must be.
     """
     named = {"tab": "\t", "\\t": "\t", "space": " "}
     if delimiter is not None:
         delimiter = named.get(delimiter, delimiter)
         if len(delimiter) != 1 or delimiter in '\n\r"':
-            raise ValueError(f"--delimiter {delimiter!r}: give one character, or tab")
+            raise UsageError(f"--delimiter {delimiter!r}: give one character, or tab")
     if decimal not in (".", ","):
-        raise ValueError(f"--decimal {decimal!r}: choose . or ,")
+        raise UsageError(f"--decimal {decimal!r}: choose . or ,")
     try:
-        codecs.lookup(encoding)
+        if not codecs.lookup(encoding)._is_text_encoding:
+            raise LookupError
     except LookupError:
-        raise ValueError(f"--encoding {encoding!r}: unknown; give utf-8, latin-1, cp1252 or another of Python's") from None
+        raise UsageError(f"--encoding {encoding!r}: unknown; give utf-8, latin-1, cp1252 or another of Python's") from None
     return Layout(delimiter, decimal, encoding, has_header, texts, left_out)
 
 

@@ -14,7 +14,9 @@ from fastmlp.files.errors import TableError
 
 NUMBER, TEXT = "number", "text"
 # What stands for a value that is missing.
-MISSING = frozenset({"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"})
+MISSING = frozenset(
+    {"", "?", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "NaT"}
+)
 # About so many values are read at once.
 VALUES_AT_ONCE = 1_000_000
 
@@ -27,7 +29,8 @@ Report = Callable[[int], None]
 class Layout:
     """How a text file is written; None where the file itself shall tell.
 
-    `texts` are the columns whose numbers are names, `left_out` those not to be looked at.
+    `texts` are the columns whose numbers are names, `left_out` those not to be looked at. Unless it `decides`, what the
+    columns are is known already, from the training.
     """
 
     delimiter: str | None = None
@@ -36,6 +39,7 @@ class Layout:
     has_header: bool = True
     texts: Collection[str] = ()
     left_out: Collection[str] = ()
+    decides: bool = True
 
 
 @dataclass
@@ -54,12 +58,14 @@ class Texts:
 
     @classmethod
     def coded(cls, codes: NDArray[np.int32], texts: Sequence[str | None]) -> Texts:
-        """Of places among texts as they stand in the file, of which some may be missing."""
+        """Of places among texts as they stand in the file, of which some may be missing, or not occur."""
         places: dict[str, int] = {}
         to = np.full(len(texts) + 1, -1, np.int32)  # one more for those that are missing already, -1
+        occurs = np.zeros(len(to), np.bool_)
+        occurs[codes] = True
         for place, text in enumerate(texts):
             stripped = "" if text is None else text.strip()
-            if stripped not in MISSING:
+            if occurs[place] and stripped not in MISSING:
                 to[place] = places.setdefault(stripped, len(places))
         return cls(to[codes], list(places))
 
@@ -75,15 +81,21 @@ class Part:
 
 
 class Source(Protocol):
-    """A table in a file."""
+    """A table in a file.
+
+    `size` is that of the file in bytes; `notes` say what the user should know of how it was read.
+    """
 
     path: Path
     names: list[str]
-    # Bytes of the file.
     size: int
+    notes: list[str]
 
     def kinds(self) -> dict[str, str]:
         """Of each column that is not left out whether it holds numbers or texts."""
+
+    def check(self, kinds: Mapping[str, str]) -> None:
+        """Raise TableError where the file's own types tell that columns are not of these kinds."""
 
     def parts(self, kinds: Mapping[str, str], report: Report) -> Iterator[Part]:
         """The rows of these columns, some at a time, read as the kinds say."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,18 @@ MOST_COLUMNS = 40
 MOST_TEXTS = 8
 MOST_CLASSES = 12
 LONGEST_TEXT = 24
+TRUE = "true, taken for"
+# From so many bytes on it is told how large the matrix is.
+LARGE = 100_000_000
+
+
+def tell(console: Console, *told: str | Table, style: str | None = None) -> None:
+    """Print lines as they are, whatever the terminal's width and whatever brackets stand in names, and tables."""
+    for one in told:
+        if isinstance(one, str):
+            console.print(one, markup=False, soft_wrap=True, style=style)
+        else:
+            console.print(one)
 
 
 def columns_table(data: Data) -> Table:
@@ -48,6 +62,8 @@ def columns_table(data: Data) -> Table:
 
 def _described(column: Number | Category) -> tuple[str, str, Text]:
     missing = f"{column.missing:,}" if column.missing else ""
+    if isinstance(column, Number) and not column.scale:
+        return "number", missing, Text(f"always {column.mean:.6g}: not looked at")
     if isinstance(column, Number):
         filled = ", missing ones are the mean" if column.missing else ""
         return "number", missing, Text(_moments(column.mean, column.scale) + filled)
@@ -73,7 +89,6 @@ def notes(data: Data) -> list[str]:
     if data.left_out:
         found.append(f"{data.left_out:,} rows without a {data.target.name!r} are left out.")
     for number in data.columns.numbers:
-        # Standardised, what counts the rows is spread evenly, and its least and greatest value stand at both ends.
         if _counts_rows(data, number):
             found.append(f'Column {number.name!r} counts the rows; leave it out with --drop "{number.name}".')
     return found
@@ -81,7 +96,7 @@ def notes(data: Data) -> list[str]:
 
 def _counts_rows(data: Data, number: Number) -> bool:
     n_rows = len(data.X)
-    if number.missing or n_rows < 3:
+    if number.missing or not number.scale or n_rows < 3:
         return False
     column = data.X[:, data.columns.numbers.index(number)]
     low, high = float(column.min()), float(column.max())
@@ -95,7 +110,8 @@ def rows_line(data: Data) -> str:
     n_train, n_validation, n_test = data.counts
     line = f"{n_train:,} rows to train on"
     line += f", {n_validation:,} to find the best epoch with" if n_validation else ""
-    return line + (f", {n_test:,} to test on." if n_test else ".")
+    line += f", {n_test:,} to test on" if n_test else ""
+    return line + (f"; {data.X.nbytes / 1e6:,.0f} MB, {data.X.shape[1]:,} numbers each." if data.X.nbytes > LARGE else ".")
 
 
 def training_line(net: Network, seconds: float) -> str:
@@ -109,8 +125,8 @@ def training_line(net: Network, seconds: float) -> str:
     return f"{line}; the net is that of epoch {net.best_epoch:,}.{more}"
 
 
-def score_lines(score: Score, rows: str) -> list[str | Table]:
-    """The score on `rows`, and the confusion matrix where it is small."""
+def score_lines(score: Score, rows: str, width: int) -> list[str | Table]:
+    """The score on `rows`, and the confusion matrix if it is small, with numbers for names if `width` is too little."""
     if isinstance(score, OfNumbers):
         return [
             f"R2 {score.r2:.4f} on {score.n_rows:,} {rows}; off by {score.mean_absolute:.4g} on average, "
@@ -121,15 +137,21 @@ def score_lines(score: Score, rows: str) -> list[str | Table]:
         f"class alone has {100 * score.without_a_net:.1f} %."
     ]
     if len(score.labels) <= MOST_CLASSES:
-        lines.append(_confusion(score.labels, score.confusion))
+        lines.append(_confusion(score.labels, score.confusion, width))
     return lines
 
 
-def _confusion(labels: Any, confusion: Array) -> Table:
+def _confusion(labels: Sequence[Any], confusion: Array, width: int) -> Table:
+    names = [_short(str(label)) for label in labels]
+    counts = [[f"{count:,}" if count else "" for count in column] for column in confusion.T]
+    columns = [[name, *column] for name, column in zip(names, counts, strict=True)]
+    if max(map(len, [TRUE, *names])) + sum(2 + max(map(len, column)) for column in columns) > width:
+        names = [f"{place}: {name}" for place, name in enumerate(names)]
+        columns = [[str(place), *column[1:]] for place, column in enumerate(columns)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("true, taken for")
-    for label in labels:
-        table.add_column(Text(_short(str(label))), justify="right")
-    for label, counts in zip(labels, confusion, strict=True):
-        table.add_row(Text(_short(str(label))), *(f"{count:,}" if count else "" for count in counts))
+    table.add_column(TRUE)
+    for column in columns:
+        table.add_column(Text(column[0]), justify="right", no_wrap=True, min_width=max(map(len, column)))
+    for place, name in enumerate(names):
+        table.add_row(Text(name), *(column[1 + place] for column in columns))
     return table

@@ -58,13 +58,13 @@ def of_texts(name: str, values: list[str], codes: Array, task: str | None, where
     if task == REGRESSION:
         raise TableError(f"{where}: holds texts, such as {values[0]!r}; regression needs numbers")
     labels, places = np.unique(np.array(values), return_inverse=True)
-    return Target(name, _checked(labels.tolist(), where)), places[codes]
+    return Target(name, _checked(labels.tolist(), len(codes), where)), places[codes]
 
 
 def of_numbers(name: str, values: Array, task: str | None, where: str) -> tuple[Target, Array]:
     """The target, and class numbers of the rows or the numbers as they are.
 
-    Whole numbers of at most 20 values are classes, unless the task says otherwise.
+    Whole numbers of at most 20 values, each twice on average, are classes, unless the task says otherwise.
 
     Raises
     ------
@@ -76,20 +76,20 @@ def of_numbers(name: str, values: Array, task: str | None, where: str) -> tuple[
     found = np.unique(np.concatenate(parts))
     is_whole = bool((found == np.rint(found)).all())
     if task is None:
-        task = CLASSIFICATION if is_whole and len(found) <= MOST_CLASSES else REGRESSION
+        few = len(found) <= min(MOST_CLASSES, max(2, len(values) // 2))
+        task = CLASSIFICATION if is_whole and few else REGRESSION
     if task == REGRESSION:
         if len(found) < 2:
             raise TableError(f"{where}: all values are {found[0]:g}; there is nothing to be learnt")
         return Target(name), values
-    labels = _checked([int(value) if is_whole else float(value) for value in found], where)
-    if len(labels) > MOST_CLASSES and 2 * len(labels) > len(values):
-        raise TableError(
-            f"{where}: {len(labels):,} different values in {len(values):,} rows are no classes; give --task regression"
-        )
+    labels = _checked([int(value) if is_whole else float(value) for value in found], len(values), where)
     return Target(name, labels), np.searchsorted(found, values).astype(np.int32)
 
 
-def _checked(labels: list[Any], where: str) -> list[Any]:
+def _checked(labels: list[Any], n_rows: int, where: str) -> list[Any]:
     if len(labels) < 2:
         raise TableError(f"{where}: all rows are of one class, {shown(labels)}; give rows of at least two")
+    if len(labels) > max(2, n_rows // 2):
+        instead = "give another --target" if isinstance(labels[0], str) else "give --task regression, or another --target"
+        raise TableError(f"{where}: {len(labels):,} different values in {n_rows:,} rows are no classes; {instead}")
     return labels

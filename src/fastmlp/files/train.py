@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from fastmlp import charts, plotting
-from fastmlp.command_line import make_writable
+from fastmlp.command_line import UsageError, check_output, made_writable
 from fastmlp.files import show
 from fastmlp.files.data import TEST, TRAIN, VALIDATION, Data, Wanted, read
 from fastmlp.files.errors import TableError
@@ -25,8 +27,6 @@ from fastmlp.network import Network
 from fastmlp.training import train
 
 OF_CLASSES = ("cross_entropy", "binary_cross_entropy")
-# Its outputs are exponentials: the target stays as it is.
-NOT_STANDARDISED = ("poisson",)
 
 
 @dataclass
@@ -44,32 +44,45 @@ class Training:
 
         Raises
         ------
-        TypeError, ValueError
+        UsageError
             If one is not what it must be.
         """
+        check_output(self.out, self.path)
         wanted, loss = self.wanted, self.parameters.get("loss")
         if wanted.task is not None and wanted.task not in TASKS:
-            raise ValueError(f"--task {wanted.task!r}: choose {' or '.join(TASKS)}")
-        if wanted.validation + wanted.test >= 1:
-            raise ValueError(f"--test {wanted.test:g} and --validation {wanted.validation:g} leave nothing to train on")
+            raise UsageError(f"--task {wanted.task!r}: choose {' or '.join(TASKS)}")
+        for option, share in (("--test", wanted.test), ("--validation", wanted.validation)):
+            if share >= 1:
+                raise UsageError(f"{option} {share:g}: leaves nothing to train on; give a share below 1")
         for_classes = wanted.task == CLASSIFICATION if loss is None else loss in OF_CLASSES
         if loss is not None and wanted.task not in (None, CLASSIFICATION if for_classes else REGRESSION):
-            raise ValueError(f"--loss {loss}: does not suit --task {wanted.task}")
+            raise UsageError(f"--loss {loss}: does not suit --task {wanted.task}")
         y = [0, 1, 0, 1] if for_classes else [0.0, 1.0, 2.0, 3.0]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            train([[0.0], [1.0], [0.0], [1.0]], y, **self.parameters | {"epochs": 1, "engine": "reference"})
-        self.wanted.standardise_target = loss not in NOT_STANDARDISED
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                train([[0.0], [1.0], [0.0], [1.0]], y, **self.parameters | {"epochs": 1, "engine": "reference"})
+        except (TypeError, ValueError) as error:
+            raise UsageError(_by_option(str(error), self.parameters)) from None
+
+
+def _by_option(message: str, parameters: Mapping[str, Any]) -> str:
+    """A message of `train`, beginning with the option in place of the parameter."""
+    name = re.match(r"\w*", message)
+    assert name is not None
+    if name[0] not in parameters:
+        return message
+    option = {"batch_size": "--batch"}.get(name[0], f"--{name[0].replace('_', '-')}")
+    return f"{option}{message[name.end() :]}"
 
 
 @dataclass
 class Trained:
-    """What came out: the model, the data and, if rows were held out for it, the score on them."""
+    """What came out: the model and, if rows were held out for it, their targets, true and predicted, and the score."""
 
     model: Model
-    data: Data
-    score: Score | None
     test: tuple[Array, Array] | None
+    score: Score | None
 
     @property
     def is_interrupted(self) -> bool:
@@ -78,31 +91,41 @@ class Trained:
 
 
 def run_training(asked: Training, console: Console) -> Trained:
-    """Read, train and judge, and tell what is done.
+    """Read, train, save the model and judge it, and tell what is done.
 
     Raises
     ------
+    UsageError
+        If an option is not what it must be.
     TableError
-        If the table is not what can be learnt from.
+        If the table is not what can be learnt from; then nothing is written.
     """
     asked.check()
     source, kinds = table_with(asked.wanted.target, asked.path, asked.layout)
     with reading(source) as report:
         data = read(source, kinds, asked.wanted, report)
-    console.print(show.columns_table(data))
-    for line in [*show.notes(data), show.rows_line(data)]:
-        console.print(line, markup=False, soft_wrap=True)
+    show.tell(console, show.columns_table(data), *source.notes, *show.notes(data), show.rows_line(data))
     _check_loss(asked, data)
-    make_writable(asked.out.parent)
-    net = _trained(asked, data, console)
-    model = Model.of(net, data.columns, data.target)
-    test = (data.rows(TEST)[1], _predicted(model, data.rows(TEST)[0])) if data.counts[TEST] else None
-    score = None
-    if test is not None:
-        score = score_of(data.target.labels, *_in_units(data, test))
-        for told in show.score_lines(score, "test rows"):
-            console.print(told)
-    return Trained(model, data, score, None if test is None else _in_units(data, test))
+    with made_writable(asked.out.parent):
+        model = Model.of(_trained(asked, data, console), data.columns, data.target)
+        model.save(asked.out)
+    show.tell(console, f"model: {asked.out}")
+    if not data.counts[TEST]:
+        return Trained(model, None, None)
+    test = _test(model, data)
+    score = score_of(data.target.labels, *test)
+    show.tell(console, *show.score_lines(score, "test rows", console.width))
+    return Trained(model, test, score)
+
+
+def _test(model: Model, data: Data) -> tuple[Array, Array]:
+    """What is true of the test rows and what the net predicts: class numbers, or numbers in the target's units."""
+    X, y = data.rows(TEST)
+    predicted, _ = model.predict(X)
+    target = data.target
+    if target.labels is not None:
+        return y, np.searchsorted(target.classes, predicted)
+    return target.mean + target.scale * y.astype(np.float64), predicted
 
 
 def _check_loss(asked: Training, data: Data) -> None:
@@ -113,6 +136,9 @@ def _check_loss(asked: Training, data: Data) -> None:
             f"{asked.path}: the target {data.target.name!r} is taken for {data.target.task}, which --loss {loss} does not "
             f"suit; give --task {other}, or another --loss"
         )
+    n_classes = len(data.target.labels or ())
+    if loss == "binary_cross_entropy" and n_classes > 2:
+        raise TableError(f"{asked.path}: the target has {n_classes} classes, but --loss {loss} takes two; leave it out")
     if loss == "poisson" and data.y.min() < 0:
         raise TableError(f"{asked.path}: the target is {data.y.min():g} in some row; --loss poisson takes counts from 0 on")
 
@@ -132,28 +158,13 @@ def _trained(asked: Training, data: Data, console: Console) -> Network:
         # The columns are standardised: a wide one has an outlier, and one of a rare category is narrow.
         warnings.filterwarnings("ignore", message="X: column")
         net = train(*data.rows(TRAIN), validation=validation, progress=True, **asked.parameters)
-    for warning in caught:
-        console.print(str(warning.message), markup=False, soft_wrap=True, style="yellow")
+    show.tell(console, *(str(warning.message) for warning in caught), style="yellow")
     if net.status == "diverged":
         raise TableError(f"{asked.path}: the training diverged; give a smaller --learning-rate")
     if not net.n_epochs:
         raise KeyboardInterrupt
-    console.print(show.training_line(net, time.perf_counter() - begin), soft_wrap=True)
+    show.tell(console, show.training_line(net, time.perf_counter() - begin))
     return net
-
-
-def _predicted(model: Model, X: Array) -> Array:
-    """Class numbers among the target's labels, or numbers in its units."""
-    predicted, probabilities = model.predict(X)
-    if probabilities is None:
-        return predicted
-    return np.searchsorted(model.target.classes, predicted)
-
-
-def _in_units(data: Data, test: tuple[Array, Array]) -> tuple[Array, Array]:
-    true, predicted = test
-    target = data.target
-    return (true, predicted) if target.labels else (target.mean + target.scale * true.astype(np.float64), predicted)
 
 
 def draw(trained: Trained, out: Path, console: Console) -> None:
@@ -161,15 +172,17 @@ def draw(trained: Trained, out: Path, console: Console) -> None:
     try:
         plotting.require_matplotlib()
     except ImportError as error:
-        console.print(f"No pictures: {error}", markup=False, soft_wrap=True)
+        show.tell(console, f"No pictures: {error}")
         return
-    target = trained.data.target
     losses = plotting.loss_curve(trained.model.network).figure
     figures: dict[str, Any] = {"losses": losses}
     if isinstance(trained.score, OfClasses):
         figures["confusion"] = charts.confusion_chart(trained.score.labels, trained.score.confusion)
     elif trained.test is not None:
-        figures["residuals"] = charts.residuals_chart(*trained.test, target.name)
+        figures["residuals"] = charts.residuals_chart(*trained.test, trained.model.target.name)
     for name, figure in figures.items():
-        path = plotting.save(figure, out.with_name(f"{out.stem}-{name}.png"))
-        console.print(f"picture: {path}", markup=False, soft_wrap=True)
+        with warnings.catch_warnings():
+            # Names may be in scripts that the fonts at hand do not have.
+            warnings.filterwarnings("ignore", message="Glyph")
+            path = plotting.save(figure, out.with_name(f"{out.stem}-{name}.png"))
+        show.tell(console, f"picture: {path}")
