@@ -149,12 +149,14 @@ def test_a_forecast_is_a_line():
         line_through({100: 1.0})
 
 
-def test_sizes_in_turn_have_rounds_of_one_length():
+def test_sizes_are_watched_in_turn_without_what_a_training_takes_to_begin():
     sizes = [measure(Workload(n, 3, (4,)), [], {}, rounds=2, seconds=1, threads=1) for n in (200, 20_000)]
     timings = in_turn(sizes, 3, 10.0, {size.workload.n_samples: size.workload.data() for size in sizes})
-    assert [len(timing.seconds) for timing in timings] == [3, 3]
     for size, timing in zip(sizes, timings, strict=True):
-        assert timing.median == pytest.approx(size.ours.timing.median, rel=0.9)
+        # Three rounds, each of at least two stretches.
+        assert len(timing.seconds) >= 6
+        assert len(timing.seconds) % 3 == 0
+        assert 0 < timing.median < 3 * size.ours.timing.median
 
 
 def test_memory_is_what_the_work_needs(monkeypatch, tmp_path):

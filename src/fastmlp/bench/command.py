@@ -207,7 +207,7 @@ def _forecasts(wanted: Wanted, sizes: Sequence[Size]) -> tuple[Checked | None, F
     if wanted.forecast is not None:
         return None, forecast(used, timings)
     last = used[-1].workload.n_samples
-    return Checked(forecast(used[:-1], timings[:-1]), last, timings[-1].median), None
+    return Checked(forecast(used[:-1], timings[:-1]), last, timings[-1].mean), None
 
 
 def tell(measured: Measured, wanted: Wanted, console: Console) -> None:

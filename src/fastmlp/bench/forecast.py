@@ -43,6 +43,10 @@ class Checked:
 def forecast(sizes: Sequence[Size], timings: Sequence[Timing]) -> Forecast:
     """A line through fastmlp's times, by least squares of the relative errors, from no less than nothing on.
 
+    The larger a size the more it counts: it is nearer to what is asked for, in caches and in the threads that are busy.
+    The times are means, for what disturbs a machine now and then takes its share of long passes, but no part of most short
+    ones. Sizes of a single batch are left out if there are others: such a batch is laid out once and never shuffled.
+
     Raises
     ------
     ValueError
@@ -50,11 +54,15 @@ def forecast(sizes: Sequence[Size], timings: Sequence[Timing]) -> Forecast:
     """
     if len(sizes) < 2:
         raise ValueError("a forecast needs two sizes or more")
-    n = np.array([size.workload.n_samples for size in sizes], np.float64)
-    seconds = np.array([timing.median for timing in timings])
-    design = np.column_stack([1 / seconds, n / seconds])
-    start, per_sample = np.linalg.lstsq(design, np.ones(len(n)), rcond=None)[0]
+    alike = [place for place, size in enumerate(sizes) if size.workload.batch_size is not None]
+    if len(alike) < 2:
+        alike = list(range(len(sizes)))
+    n = np.array([sizes[place].workload.n_samples for place in alike], np.float64)
+    seconds = np.array([timings[place].mean for place in alike])
+    weights = np.sqrt(n / n.max())
+    design = np.column_stack([weights / seconds, weights * n / seconds])
+    start, per_sample = np.linalg.lstsq(design, weights, rcond=None)[0]
     if start < 0:
-        start, per_sample = 0.0, (n / seconds).sum() / ((n / seconds) ** 2).sum()
+        start, per_sample = 0.0, (weights @ design[:, 1]) / (design[:, 1] @ design[:, 1])
     memory = max(size.ours.memory or 0 for size in sizes)
     return Forecast(sizes[0].workload, float(start), float(per_sample), memory, tuple(int(size) for size in n))

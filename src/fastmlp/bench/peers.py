@@ -43,12 +43,12 @@ class Peer:
         return find_spec(self.module) is not None
 
 
-def train_fastmlp(workload: Any, X: Array, y: Array, threads: int, engine: str = "kernels") -> Losses:
+def train_fastmlp(workload: Any, X: Array, y: Array, threads: int, engine: str = "kernels", **options: Any) -> Losses:
     """One call of `train`, checks of the input and all."""
     return train(
         X, y, workload.sizes[1:-1], activation=workload.activation, solver=workload.solver,
         learning_rate=workload.learning_rate, l2=workload.l2, batch_size=workload.batch_size, epochs=workload.passes,
-        seed=0, threads=threads or None, engine=engine,
+        seed=0, threads=threads or None, engine=engine, **options,
     ).loss_curve  # fmt: skip
 
 

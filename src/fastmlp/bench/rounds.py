@@ -25,6 +25,11 @@ class Timing:
         return statistics.median(self.seconds)
 
     @property
+    def mean(self) -> float:
+        """With all that disturbed some of them: what many of them take, as a share of the time."""
+        return statistics.fmean(self.seconds)
+
+    @property
     def spread(self) -> float:
         """The distance between the first and the third quarter, as a share of the median."""
         if len(self.seconds) < 2:

@@ -7,20 +7,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from fastmlp.bench.memory import with_peak
-from fastmlp.bench.peers import CORES, OURS, Losses, Peer, Training
+from fastmlp.bench.peers import CORES, OURS, Losses, Peer, Training, train_fastmlp
 from fastmlp.bench.rounds import Timing, interleave
 from fastmlp.bench.workload import Array, Workload
 
 # A round of one contender lasts at least so long, so that the clock and the call's own start do not count.
 SECONDS_OF_A_ROUND = 0.03
 MOST_PASSES = 20_000
-# Where sizes are measured in turn, rounds are longer: a disturbance shall meet a part of each, not all of one.
-LONGEST_ROUND = 0.25
-MOST_TRAININGS = 1000
+# Of so many seconds are the stretches by which passes are watched.
+SECONDS_OF_A_STRETCH = 0.005
 LARGEST_PEER_BYTES = 2_000_000_000
 
 
@@ -98,30 +98,31 @@ def measure(
 
 
 def in_turn(sizes: Sequence[Size], rounds: int, seconds: float, data: Mapping[int, tuple[Array, Array]]) -> list[Timing]:
-    """fastmlp's passes once more: those of all sizes in turn, as many passes a training, in rounds of about one length.
+    """fastmlp's passes once more: those of all sizes in turn, and without what a training takes before its first pass.
 
-    A machine that slows down while one size follows the other would bend the line through them; so would trainings of few
-    passes beside such of many, since what a training takes before its first pass grows with the data too.
+    A machine that slows down while one size follows the other would bend the line through them, and so would that start,
+    which is shared among more passes where they are short.
     """
-    slowest = max(size.ours.timing.median for size in sizes if size.ours.timing is not None)
-    passes = max(1, round(LONGEST_ROUND / slowest))
-    works, trainings = {}, {}
+    taken: dict[str, list[float]] = {}
+    works = {}
     for size in sizes:
-        n_samples, cell = size.workload.n_samples, size.ours
+        workload, cell = size.workload, size.ours
         assert cell.timing is not None
-        training = OURS.prepare(replace(size.workload, passes=passes), *data[n_samples], cell.threads)
-        before = time.perf_counter()
-        training()
-        taken = time.perf_counter() - before
-        trainings[n_samples] = max(1, min(MOST_TRAININGS, round(LONGEST_ROUND / taken)))
-        works[str(n_samples)] = partial(_repeat, training, trainings[n_samples])
-    timings = interleave(works, rounds, seconds)
-    return [timings[str(n_samples)].per(passes * count) for n_samples, count in trainings.items()]
+        each = max(1, math.ceil(SECONDS_OF_A_STRETCH / cell.timing.median))
+        count = max(2, math.ceil(SECONDS_OF_A_ROUND / (each * cell.timing.median)))
+        name = str(workload.n_samples)
+        taken[name] = []
+        works[name] = partial(_watch, taken[name], workload, *data[workload.n_samples], cell.threads, each, count)
+    interleave(works, rounds, seconds)
+    return [Timing(tuple(times)) for times in taken.values()]
 
 
-def _repeat(training: Training, count: int) -> None:
-    for _ in range(count):
-        training()
+def _watch(taken: list[float], workload: Workload, X: Array, y: Array, threads: int, each: int, count: int) -> None:
+    """Train for so many stretches of `each` passes, and one before them, and note the seconds of a pass in each."""
+    seen: list[float] = []
+    wanted = replace(workload, passes=each * (count + 1))
+    train_fastmlp(wanted, X, y, threads, callback=lambda _: seen.append(time.perf_counter()), callback_every=each)
+    taken.extend((after - before) / each for before, after in pairwise(seen))
 
 
 def _reason(peer: Peer, workload: Workload, before: Cell | None, seconds: float) -> str:
