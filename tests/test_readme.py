@@ -51,7 +51,7 @@ def test_tour_command_runs_what_it_installs(tmp_path):
 def test_bench_command_runs(tmp_path):
     printed = fastmlp_command(f"{COMMANDS['bench'].strip()} --seconds 2 --rounds 1", tmp_path)
     assert "30-100-2" in printed
-    assert "Forecast from 200, 2,000, 20,000 samples" in printed
+    assert "Forecast from 2,000, 20,000 samples" in printed
 
 
 def test_table_commands_print_what_is_shown(tmp_path):
