@@ -82,7 +82,7 @@ class Kept:
     def __init__(self, columns: Columns, source: Source, dtype: DTypeLike, most_categories: int) -> None:
         self.columns, self._source, self._most_categories = columns, source, most_categories
         n_numbers, n_texts = len(columns.numbers), len(columns.categories)
-        rows_of_a_block = BLOCK_BYTES // max(1, np.dtype(dtype).itemsize * n_numbers)
+        rows_of_a_block = BLOCK_BYTES // max(np.dtype(dtype).itemsize * n_numbers, 4 * n_texts)
         self._numbers = Rows(n_numbers, dtype, rows_of_a_block)
         self._codes = Rows(n_texts, np.int32, rows_of_a_block)
         self._texts = [Joined() for _ in columns.categories]

@@ -196,7 +196,7 @@ class PlainCsv:
 
     def _leave_out_counters(self, looks: dict[str, _Look]) -> None:
         """Leave out columns without a name that count the rows, as programs write them unasked."""
-        for name in self._nameless & set(looks):
+        for name in sorted(self._nameless & set(looks)):
             if looks[name].counts:
                 del looks[name]
                 self.notes.append(f"Column {name!r} has no name and counts the rows: left out.")
