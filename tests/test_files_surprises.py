@@ -98,6 +98,15 @@ def test_what_looks_like_something_else(content, options, told, tmp_path):
     assert result.exit_code == ("is a number if" in told)
 
 
+@pytest.mark.parametrize("n_rows", [60, 1500])
+def test_a_column_that_counts_the_rows_is_told(n_rows, tmp_path):
+    rows = np.arange(n_rows)
+    columns = {"row": rows + 1, "even": 2 * rows, "again": rows // 2, "y": np.array(["u", "v"])[rows % 2]}
+    path = write_csv(tmp_path / "table.csv", {name: values.tolist() for name, values in columns.items()})
+    _, told = trained(path, "y")
+    assert [name for name in columns if f"Column '{name}' counts the rows" in told] == ["row"]
+
+
 def test_a_column_that_was_always_the_same_does_not_count_later(tmp_path):
     columns = flowers() | {"site": [3.0] * 90}
     path = write_csv(tmp_path / "table.csv", columns)

@@ -61,10 +61,14 @@ def confusion_chart(labels: Sequence[Any], confusion: NDArray[Any]) -> Figure:
     return figure
 
 
+def shortened(name: str) -> str:
+    """The beginning of a name that is too long for a picture or a table."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+
+
 def _literal(name: str) -> str:
     """A name whose dollars are no mathematics, and which leaves the picture its place."""
-    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
-    return short.replace("$", r"\$")
+    return shortened(name).replace("$", r"\$")
 
 
 def residuals_chart(y_true: NDArray[Any], y_predicted: NDArray[Any], name: str) -> Figure:

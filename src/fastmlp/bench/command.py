@@ -48,9 +48,11 @@ class Wanted:
     forecast: int | None = None
     data: tuple[Array, Array] | None = None
 
-    def first(self, n_samples: int) -> tuple[Array, Array] | None:
-        """So many rows of the user's own data, if they are to be measured on."""
-        return None if self.data is None else (self.data[0][:n_samples], self.data[1][:n_samples])
+    def rows(self, n_samples: int) -> tuple[Array, Array]:
+        """So many samples: the first of the user's own data, if those are to be measured on."""
+        if self.data is None:
+            return self.workload.of(n_samples).data()
+        return self.data[0][:n_samples], self.data[1][:n_samples]
 
 
 def asked(
@@ -67,7 +69,7 @@ def asked(
     TableError
         If the table is not what can be measured on.
     """
-    rows = command_line.batch(batch)
+    rows, units = command_line.batch(batch), command_line.units(hidden)
     if dtype not in ("float32", "float64"):
         raise UsageError(f"--dtype {dtype!r}: choose float32 or float64")
     for option, name, known in (("--solver", solver, Solver), ("--activation", activation, Activation)):
@@ -85,19 +87,14 @@ def asked(
     if path is not None and target is not None:
         X, y, classes = own_data(path, target, dtype)
         data, features, most = (X, y), X.shape[1], len(X)
-        numbers = _sizes_within(most) if sizes is None else numbers
+        numbers = sizes_between(min(SMALLEST, most), most) if sizes is None else numbers
         if numbers[-1] > most:
             raise UsageError(f"--sizes {sizes!r}: {path} has {most:,} rows; ask for no more")
     if goal is not None:
         high = min(LARGEST_FOR_FORECAST, most, goal // 10)
         numbers, chosen = sorted({max(2, high // 100), max(2, high // 10), high}), []
-    workload = Workload(numbers[0], features, command_line.units(hidden), classes, rows, solver, dtype, activation)
+    workload = Workload(numbers[0], features, units, classes, rows, solver, dtype, activation)
     return Wanted(workload, numbers, chosen, rounds, seconds, threads, profile, goal, data)
-
-
-def _sizes_within(n_rows: int) -> list[int]:
-    """From a few rows to all of them."""
-    return sizes_between(min(SMALLEST, n_rows), n_rows)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -181,7 +178,7 @@ def run(wanted: Wanted, console: Console) -> Measured:
             share = max(1.0, left) / (len(wanted.sizes) - place)
             size = measure(
                 wanted.workload.of(n_samples), peers, before, rounds=wanted.rounds, seconds=share,
-                threads=wanted.threads, data=wanted.first(n_samples),
+                threads=wanted.threads, data=wanted.rows(n_samples),
             )  # fmt: skip
             before = {cell.name: cell for cell in size.cells}
             sizes.append(size)
@@ -196,15 +193,13 @@ def run(wanted: Wanted, console: Console) -> Measured:
 
 def _forecasts(wanted: Wanted, sizes: Sequence[Size]) -> tuple[Checked | None, Forecast | None]:
     """Of the largest size from the smallest ones, beside what is measured; or of what the user asked for."""
-    used = list(sizes) if wanted.forecast is not None else [*sizes[:-1][:FORECAST_FROM], sizes[-1]]
-    if len(used) < (2 if wanted.forecast is not None else 1 + FORECAST_FROM):
+    is_asked_for = wanted.forecast is not None
+    used = list(sizes) if is_asked_for else [*sizes[:-1][:FORECAST_FROM], sizes[-1]]
+    if len(used) < (2 if is_asked_for else 1 + FORECAST_FROM):
         return None, None
-    data = {}
-    for size in used:
-        own = wanted.first(size.workload.n_samples)
-        data[size.workload.n_samples] = size.workload.data() if own is None else own
+    data = {size.workload.n_samples: wanted.rows(size.workload.n_samples) for size in used}
     timings = in_turn(used, wanted.rounds, SHARE_FOR_FORECAST * wanted.seconds, data)
-    if wanted.forecast is not None:
+    if is_asked_for:
         return None, forecast(used, timings)
     last = used[-1].workload.n_samples
     return Checked(forecast(used[:-1], timings[:-1]), last, timings[-1].mean), None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.files.errors import TableError
-from fastmlp.files.parts import NUMBER, TEXT, VALUES_AT_ONCE, Array, Layout, Part, Report, Texts, check_names
+from fastmlp.files.parts import NUMBER, TEXT, VALUES_AT_ONCE, Array, Layout, Part, Report, Texts, as_text, check_names
 
 
 class Npz:
@@ -82,13 +82,8 @@ class Npz:
             for name, kind in kinds.items():
                 values = self._columns[name][start : start + at_once]
                 if kind == TEXT:
-                    part.texts[name] = Texts.of([_as_text(value) for value in values.tolist()])
+                    part.texts[name] = Texts.of([as_text(value) for value in values.tolist()])
                 else:
                     part.numbers[name] = values.astype(np.float64)
             yield part
             report(self.size * (start + part.n_rows) // n_rows)
-
-
-def _as_text(value: object) -> str:
-    """As CSV has it, a whole float as the integer."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

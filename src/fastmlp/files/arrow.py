@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.files.errors import TableError
-from fastmlp.files.parts import MISSING, NUMBER, TEXT, VALUES_AT_ONCE, Array, Layout, Part, Report, Texts, check_names
+from fastmlp.files.parts import (
+    MISSING,
+    NUMBER,
+    TEXT,
+    VALUES_AT_ONCE,
+    Array,
+    Layout,
+    Part,
+    Report,
+    Texts,
+    as_text,
+    check_names,
+)
 from fastmlp.files.plain import PlainCsv
 
 MISSING_ARROW = 'reading Parquet needs pyarrow: pip install "fastmlp[files]"'
@@ -54,26 +66,26 @@ class ArrowCsv(PlainCsv):
         import pyarrow as pa
 
         self._is_whole, batches = False, None
+        if not self.delimiter.isascii():
+            return
         while True:
             try:
-                if not self.delimiter.isascii():
-                    return
                 batches = batches or iter(self._reader(content, kinds))
                 batch = next(batches, None)
-                part = None if batch is None else _as_part(batch, kinds)
+                if batch is None:
+                    self._is_whole = True
+                    return
+                part = _as_part(batch, kinds)
                 self._check_missing(part, batch)
             except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError, OSError, EOFError, zlib.error, _NotUnderstoodError):
-                return
-            if part is None:
-                self._is_whole = True
                 return
             if part.n_rows:
                 yield part
 
-    def _check_missing(self, part: Part | None, batch: Any) -> None:
+    def _check_missing(self, part: Part, batch: Any) -> None:
         """Raise _NotUnderstoodError where Arrow has taken other texts for NaN than those that stand for it."""
-        for name, numbers in part.numbers.items() if part is not None else ():
-            if np.isnan(numbers).sum() > batch.column(batch.schema.get_field_index(name)).null_count:
+        for name, numbers in part.numbers.items():
+            if np.isnan(numbers).sum() > batch.column(name).null_count:
                 raise _NotUnderstoodError(name)
 
     def _reader(self, content: Any, kinds: Mapping[str, str]) -> Any:
@@ -222,7 +234,7 @@ class _NotUnderstoodError(Exception):
 def _as_part(batch: Any, kinds: Mapping[str, str]) -> Part:
     part = Part(0, len(batch))
     for name, kind in kinds.items():
-        column = batch.column(batch.schema.get_field_index(name))
+        column = batch.column(name)
         if kind == NUMBER:
             part.numbers[name] = _numbers(column)
         else:
@@ -248,14 +260,14 @@ def _texts(column: Any) -> Texts:
 
     if types.is_dictionary(column.type):
         codes, known = _lying(column.indices)
-        values = [_as_text(value) for value in column.dictionary.to_pylist()]
+        values = [as_text(value) for value in column.dictionary.to_pylist()]
     elif types.is_boolean(column.type) or types.is_integer(column.type) or types.is_floating(column.type):
         numbers, known = _lying(column)
         found, codes = np.unique(numbers, return_inverse=True)
-        values = [_as_text(value) for value in found.tolist()]
+        values = [as_text(value) for value in found.tolist()]
     else:
-        return Texts.of([_as_text(value) or "" for value in column.to_pylist()])
-    if any(value is not None and value.lstrip().startswith('"') and value[0] != '"' for value in values):
+        return Texts.of([as_text(value) for value in column.to_pylist()])
+    if any(value.lstrip().startswith('"') and value[0] != '"' for value in values):
         raise _NotUnderstoodError("a quote after a space")
     return Texts.coded(np.where(known, codes, -1).astype(np.int32), values)
 
@@ -277,10 +289,3 @@ def _lying(column: Any) -> tuple[Array, NDArray[np.bool_]]:
 
 def _unpacked(bits: Any, begin: int, end: int) -> NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(bits, np.uint8), count=end, bitorder="little")[begin:].astype(np.bool_)
-
-
-def _as_text(value: Any) -> str | None:
-    """As CSV has it; a whole float, which tables with missing values make of integers, as the integer."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return None if value is None else str(value)

@@ -171,10 +171,7 @@ class Columns:
 
     def as_json(self) -> dict[str, Any]:
         """All of it in numbers, texts, lists and dicts."""
-        return {
-            "numbers": [asdict(one) for one in self.numbers],
-            "categories": [asdict(one) for one in self.categories],
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Columns:

@@ -105,7 +105,7 @@ class Kept:
         codes = np.empty((part.n_rows, len(self.columns.categories)), np.int32)
         for place, (column, joined) in enumerate(zip(self.columns.categories, self._texts, strict=True)):
             codes[:, place] = joined.join(part.texts[column.name])
-            self._check_categories(column.name, joined.values)
+            self._check_categories(column.name, joined)
         if not known.all():
             numbers, codes = numbers[known], codes[known]
         self._look_first(numbers)
@@ -120,11 +120,11 @@ class Kept:
             self._shift[fresh] = np.nanmedian(numbers[:, fresh], axis=0)
             self._has_number |= fresh
 
-    def _check_categories(self, name: str, values: list[str]) -> None:
-        if len(values) > self._most_categories:
+    def _check_categories(self, name: str, joined: Joined) -> None:
+        if len(joined.places) > self._most_categories:
             raise TableError(
                 f"{self._source.path}, column {name!r}: more than {self._most_categories} different texts, such as "
-                f'{shown(values[:2])}; leave it out with --drop "{name}", or allow more with --most-categories'
+                f'{shown(joined.values[:2])}; leave it out with --drop "{name}", or allow more with --most-categories'
             )
 
     def check_values(self) -> None:
@@ -164,11 +164,11 @@ class Kept:
                 self._refuse_empty(column.name, "not one value in the rows to train on")
 
     def _tell_numbers(self, moments: Moments, n_rows: int) -> None:
-        scales = moments.scale
+        scales, is_constant = moments.scale, moments.is_constant
         for place, number in enumerate(self.columns.numbers):
             number.mean = float(self._shift[place] + moments.mean[place])
             # A column with one value tells nothing; with a scale of 0 it is always 0, whatever comes later.
-            number.scale = 0.0 if moments.is_constant[place] else float(scales[place])
+            number.scale = 0.0 if is_constant[place] else float(scales[place])
             number.missing = int(n_rows - moments.count[place])
             if number.missing == n_rows:
                 self._refuse_empty(number.name, "not one value in the rows to train on")

@@ -57,14 +57,14 @@ class Texts:
         return cls.coded(codes, list(places))
 
     @classmethod
-    def coded(cls, codes: NDArray[np.int32], texts: Sequence[str | None]) -> Texts:
+    def coded(cls, codes: NDArray[np.int32], texts: Sequence[str]) -> Texts:
         """Of places among texts as they stand in the file, of which some may be missing, or not occur."""
         places: dict[str, int] = {}
         to = np.full(len(texts) + 1, -1, np.int32)  # one more for those that are missing already, -1
         occurs = np.zeros(len(to), np.bool_)
         occurs[codes] = True
         for place, text in enumerate(texts):
-            stripped = "" if text is None else text.strip()
+            stripped = text.strip()
             if occurs[place] and stripped not in MISSING:
                 to[place] = places.setdefault(stripped, len(places))
         return cls(to[codes], list(places))
@@ -111,6 +111,13 @@ def check_names(path: Path, names: Sequence[str]) -> None:
         if name in seen:
             raise TableError(f"{path}: two columns are called {name!r}; give each a name of its own")
         seen.add(name)
+
+
+def as_text(value: object) -> str:
+    """As CSV has it: nothing for None, and a whole float, which gaps make of integers, as the integer."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
 
 
 def shown(names: Collection[str], most: int = 10) -> str:

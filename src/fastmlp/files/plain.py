@@ -61,6 +61,7 @@ class PlainCsv:
         named = zip(self.names, first, strict=True) if layout.has_header else ()
         self._nameless = {given for given, name in named if not name.strip()}
         check_names(path, self.names)
+        self._places = {name: place for place, name in enumerate(self.names)}
 
     def open(self) -> tuple[IO[bytes], IO[bytes]]:
         """The file as bytes, decompressed, and the one on the disk, which knows how far it is."""
@@ -179,7 +180,7 @@ class PlainCsv:
         TableError
             If there are no rows, or a column holds numbers and other things.
         """
-        looks = {name: _Look(self.names.index(name)) for name in self.names if name not in self.layout.left_out}
+        looks = {name: _Look(place) for name, place in self._places.items() if name not in self.layout.left_out}
         still, n_rows = list(looks.values()), 0
         for row, line in self.data_rows():
             n_rows += 1
@@ -244,7 +245,6 @@ class PlainCsv:
     def parts_from(self, first: int, kinds: Mapping[str, str], report: Report) -> Iterator[Part]:
         """The same, without the first rows."""
         at_once = max(1, VALUES_AT_ONCE // len(self.names))
-        places = {name: self.names.index(name) for name in kinds}
         rows = self.data_rows(report)
         start, place = first, 0
         kept: list[list[str]] = []
@@ -256,19 +256,17 @@ class PlainCsv:
             kept.append(row)
             lines.append(line)
             if len(kept) == at_once:
-                yield self._part(start, kept, lines, kinds, places)
+                yield self._part(start, kept, lines, kinds)
                 start, kept, lines = start + len(kept), [], []
         if kept:
-            yield self._part(start, kept, lines, kinds, places)
+            yield self._part(start, kept, lines, kinds)
         report(self.size)
 
-    def _part(
-        self, first: int, rows: list[list[str]], lines: list[int], kinds: Mapping[str, str], places: Mapping[str, int]
-    ) -> Part:
+    def _part(self, first: int, rows: list[list[str]], lines: list[int], kinds: Mapping[str, str]) -> Part:
         part = Part(first, len(rows))
         columns = list(zip(*rows, strict=True))
         for name, kind in kinds.items():
-            texts = columns[places[name]]
+            texts = columns[self._places[name]]
             if kind == NUMBER:
                 part.numbers[name] = self._numbers(name, texts, lines)
             else:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fastmlp.charts import shortened
 from fastmlp.files.columns import NO_TEXT, Category, Number
 from fastmlp.files.data import TRAIN, Data
 from fastmlp.files.parts import Array
@@ -21,10 +22,10 @@ from fastmlp.network import Network
 MOST_COLUMNS = 40
 MOST_TEXTS = 8
 MOST_CLASSES = 12
-LONGEST_TEXT = 24
 TRUE = "true, taken for"
 # From so many bytes on it is told how large the matrix is.
 LARGE = 100_000_000
+MANY = 1000
 
 
 def tell(console: Console, *told: str | Table, style: str | None = None) -> None:
@@ -43,7 +44,7 @@ def columns_table(data: Data) -> Table:
         table.add_column(name, justify="right" if name == "missing" else "left")
     columns = data.columns.all
     for column in columns[:MOST_COLUMNS]:
-        table.add_row(Text(_short(column.name)), *_described(column))
+        table.add_row(Text(shortened(column.name)), *_described(column))
     if len(columns) > MOST_COLUMNS:
         rest = Counter(type(column).__name__.lower() for column in columns[MOST_COLUMNS:])
         table.add_row("...", ", ".join(f"{count:,} more of {kind}" for kind, count in rest.items()))
@@ -53,10 +54,10 @@ def columns_table(data: Data) -> Table:
         described = _moments(target.mean, target.scale) if is_standardised else "as it is"
     else:
         counts = np.bincount(data.rows(TRAIN)[1], minlength=len(target.labels))
-        named = [f"{_short(str(label))} {count:,}" for label, count in zip(target.labels, counts, strict=True)]
+        named = [f"{shortened(str(label))} {count:,}" for label, count in zip(target.labels, counts, strict=True)]
         described = _listed(named)
     kind = "number" if target.labels is None else f"{len(target.labels)} classes"
-    table.add_row(Text(_short(target.name)), f"target, {kind}", f"{data.left_out:,}", Text(described))
+    table.add_row(Text(shortened(target.name)), f"target, {kind}", f"{data.left_out:,}", Text(described))
     return table
 
 
@@ -67,7 +68,7 @@ def _described(column: Number | Category) -> tuple[str, str, Text]:
     if isinstance(column, Number):
         filled = ", missing ones are the mean" if column.missing else ""
         return "number", missing, Text(_moments(column.mean, column.scale) + filled)
-    names = [_short(text) for text in column.values]
+    names = [shortened(text) for text in column.values]
     return f"category, {column.width}", missing, Text(_listed(names + [NO_TEXT] * bool(column.missing)))
 
 
@@ -77,10 +78,6 @@ def _moments(mean: float, scale: float) -> str:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:MOST_TEXTS]) + (f", and {len(names) - MOST_TEXTS} more" if len(names) > MOST_TEXTS else "")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
 
 
 def notes(data: Data) -> list[str]:
@@ -97,6 +94,9 @@ def notes(data: Data) -> list[str]:
 def _counts_rows(data: Data, number: Number) -> bool:
     n_rows = len(data.X)
     if number.missing or not number.scale or n_rows < 3:
+        return False
+    # Of many rows the spread alone tells, and the matrix need not be read again: that of 1, 2, ..., n is n / sqrt(12).
+    if n_rows > MANY and not 0.5 < number.scale * np.sqrt(12) / n_rows < 2:
         return False
     column = data.X[:, data.columns.numbers.index(number)]
     low, high = float(column.min()), float(column.max())
@@ -142,7 +142,7 @@ def score_lines(score: Score, rows: str, width: int) -> list[str | Table]:
 
 
 def _confusion(labels: Sequence[Any], confusion: Array, width: int) -> Table:
-    names = [_short(str(label)) for label in labels]
+    names = [shortened(str(label)) for label in labels]
     counts = [[f"{count:,}" if count else "" for count in column] for column in confusion.T]
     columns = [[name, *column] for name, column in zip(names, counts, strict=True)]
     if max(map(len, [TRUE, *names])) + sum(2 + max(map(len, column)) for column in columns) > width:
