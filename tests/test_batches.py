@@ -135,9 +135,9 @@ def test_wild_scales_are_seen_in_streamed_data(data, small_steps):
 @pytest.mark.parametrize("n_samples", [1, 255, 256, 257, 20_000])
 def test_blocks_of_rows_are_shuffled(n_samples):
     orders = Orders(np.random.default_rng(0), n_samples, by_blocks=True)
-    first, second = np.empty((2, n_samples), np.int32)
-    orders.draw(first)
-    orders.draw(second)
+    drawn = np.empty((2, n_samples), np.int32)
+    orders.draw(drawn)
+    first, second = drawn
     for order in (first, second):
         np.testing.assert_array_equal(np.sort(order), np.arange(n_samples))
     if n_samples > 1:

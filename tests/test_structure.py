@@ -158,11 +158,12 @@ MIRRORED = {
     "activate_backward": "activations",
     "loss_backward": "losses",
     "update": "optimizers",
+    "draw_orders": "orders",
     "Run": "run",
     "forward": None,
     "backward": None,
 }
-SAME_FILES = {"activations", "dropout", "losses", "optimizers", "run"}
+SAME_FILES = {"activations", "dropout", "losses", "optimizers", "orders", "run"}
 
 
 def homes(engine, name):

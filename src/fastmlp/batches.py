@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,10 @@ RUNS_TOGETHER = 64
 BYTES_READ_AT_ONCE = 4_000_000
 # Blocks worked through before Ctrl-C is heard.
 BLOCKS_AT_ONCE = 1024
+
+
+# See :func:`fastmlp.reference.draw_orders`.
+DrawOrders = Callable[[NDArray[np.int64], int, NDArray[np.int32], NDArray[np.int32]], None]
 
 
 class Run(Protocol):
@@ -62,7 +67,15 @@ class Orders:
         self.last = self._rows if last is None else last.astype(np.int32)
 
     def draw(self, into: NDArray[np.int32]) -> None:
-        """Write the next epoch's order."""
+        """Write the orders of the next epochs, (n_epochs, n_samples)."""
+        for order in into:
+            self._draw(order)
+
+    def skip(self, epochs: int) -> None:
+        """Draw so many orders for nobody."""
+        self.draw(np.empty((epochs, self.n_samples), np.int32))
+
+    def _draw(self, into: NDArray[np.int32]) -> None:
         into[:] = self.last
         if self.random is None:
             return
@@ -98,13 +111,54 @@ class Orders:
             self.random.set_state(drawn)
 
 
+class CountedOrders:
+    """Row orders that follow from a key and the number of the epoch, so that there is nothing to remember.
+
+    Parameters
+    ----------
+    key, epoch : what they follow from, and the next one's number.
+    n_samples : rows in an epoch.
+    rows : their numbers, or None where those are 0, 1, ...
+    draw_orders : an engine's.
+    """
+
+    def __init__(self, key: int, epoch: int, n_samples: int, rows: NDArray[Any] | None, draw_orders: DrawOrders) -> None:
+        self.key, self.epoch, self.n_samples, self._draw_orders = key, epoch, n_samples, draw_orders
+        self._rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
+
+    def draw(self, into: NDArray[np.int32]) -> None:
+        """Write the orders of the next epochs, (n_epochs, n_samples)."""
+        self._draw_orders(np.array([self.key]), self.epoch, self._rows[np.newaxis], into[:, :, np.newaxis])
+        self.epoch += len(into)
+
+    def skip(self, epochs: int) -> None:
+        """Leave out so many orders."""
+        self.epoch += epochs
+
+    def remembered(self) -> NDArray[np.int32]:
+        """No order: the next one is not a shuffle of one before."""
+        return np.empty(0, np.int32)
+
+    def place(self) -> int:
+        """Where the draws stand, to come back to."""
+        return self.epoch
+
+    def come_back(self, place: int) -> None:
+        """Draw from there again."""
+        self.epoch = place
+
+
+AnyOrders = Orders | CountedOrders
+
+
 class InMemory:
     """Rows that lie in memory as the engines take them, which gather them by the row order."""
 
-    def __init__(self, X: NDArray[Any], y: NDArray[Any], orders: Orders, batch_size: int, epochs: int) -> None:
+    def __init__(self, X: NDArray[Any], y: NDArray[Any], orders: AnyOrders, batch_size: int, epochs: int) -> None:
         n_samples = orders.n_samples
         self.X, self.y = X, y
-        self.orders, self._total = orders, epochs * n_samples
+        self.orders: Any = orders
+        self._total = epochs * n_samples
         ahead = 0 if batch_size == n_samples else max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
         self._by_epoch = np.empty((ahead, n_samples), np.int32)
         self.order = self._by_epoch.reshape(-1)
@@ -122,8 +176,7 @@ class InMemory:
         begun = -(-(done - self._drawn_from) // n_samples)
         if self._drawn_from + begun * n_samples < self._end:
             self.orders.come_back(self._before)
-            for order in self._by_epoch[:begun]:
-                self.orders.draw(order)
+            self.orders.skip(begun)
 
     def ready_until(self, run: Run) -> int:
         """Until how many samples done the rows are there; draws more orders where they have run out."""
@@ -134,8 +187,7 @@ class InMemory:
             n_samples = self._by_epoch.shape[1]
             self._before, self._drawn_from = self.orders.place(), self._end
             n_orders = min(len(self._by_epoch), (self._total - self._end) // n_samples)
-            for order in self._by_epoch[:n_orders]:
-                self.orders.draw(order)
+            self.orders.draw(self._by_epoch[:n_orders])
             self._end += n_orders * n_samples
         return self._end
 
@@ -147,7 +199,7 @@ class Streamed:
     labels, 4 or 8 bytes a row, and the row order, 4 bytes, are kept.
     """
 
-    def __init__(self, source: Any, y: NDArray[Any], orders: Orders, batch_size: int, epochs: int) -> None:
+    def __init__(self, source: Any, y: NDArray[Any], orders: AnyOrders, batch_size: int, epochs: int) -> None:
         n_samples = orders.n_samples
         n_features = source.shape[1]
         self._source, self._targets, self.orders = source, y, orders
@@ -172,7 +224,7 @@ class Streamed:
             n_samples = len(self._of_epoch)
             start = self._end % n_samples
             if start == 0:
-                self.orders.draw(self._of_epoch)
+                self.orders.draw(self._of_epoch[np.newaxis])
             rows = self._of_epoch[start : start + len(self.X)]
             read_rows(self._source, rows, self.X)
             np.take(self._targets, rows, axis=0, out=self.y[: len(rows)])

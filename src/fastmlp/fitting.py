@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
-from fastmlp.batches import InMemory, Orders, Streamed
-from fastmlp.initialise import Random, dropout_key, start_params
+from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
+from fastmlp.initialise import Random, draw_key, start_params
 from fastmlp.inputs import warn_of_wild_scales
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Callback, Job, Loop
 from fastmlp.network import Network
 from fastmlp.notices import warn
-from fastmlp.options import Problem, Snapshot, Solver
+from fastmlp.options import MOST_COUNTED_ROWS, Problem, Snapshot, Solver
 from fastmlp.samples import Samples, hold_out
 from fastmlp.state import Before, Best, TrainingState
 from fastmlp.targets import check_total_weight
@@ -77,11 +77,11 @@ def fit(setup: Setup) -> Network:
     validated = None if held is None else held.fingerprint(_name(setup.metric))
     before.check_validation(setup.validation, _name(setup.metric), validated)
     if problem.dropout and (not begin.key or setup.seed is not None):
-        begin = begin._replace(key=dropout_key(random))
+        begin = begin._replace(key=draw_key(random))
     if samples.total_weight is not None:
         check_total_weight(samples.total_weight, dtype)
     warn_of_wild_scales(samples.sample)
-    batches, size = _batches(setup, random, state)
+    batches, size = _batches(setup, random)
     rates = _rates(setup, dtype)
     engine = _engine(setup.engine)
     run = engine(
@@ -108,9 +108,9 @@ def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
     return CompiledRun
 
 
-def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple[InMemory | Streamed, int]:
+def _batches(setup: Setup, random: Random) -> tuple[InMemory | Streamed, int]:
     """The rows as they come, and how many are in a batch."""
-    samples, shuffle = setup.samples, setup.shuffle
+    samples = setup.samples
     n_samples, rows, X = samples.n_samples, samples.rows, samples.X
     size = rows_per_batch(setup.batch_size, n_samples)
     if samples.streamed and setup.problem.solver == Solver.LBFGS:
@@ -122,10 +122,21 @@ def _batches(setup: Setup, random: Random, state: TrainingState | None) -> tuple
         if rows is not None:
             X, values, rows = X[rows], values[rows], None
         X = np.ascontiguousarray(X, values.dtype)
-    last = state.order if state is not None and setup.seed is None and len(state.order) == n_samples else None
-    shuffled = shuffle and setup.problem.solver != Solver.LBFGS
-    orders = Orders(random if shuffled else None, n_samples, rows, last, by_blocks=shuffle == "blocks")
+    orders = _orders(setup, random, n_samples, size, rows)
     return (Streamed if streamed else InMemory)(X, values, orders, size, setup.epochs), size
+
+
+def _orders(setup: Setup, random: Random, n_samples: int, size: int, rows: NDArray[np.intp] | None) -> AnyOrders:
+    """The row orders, going on from those of an earlier training."""
+    by_blocks = setup.shuffle == "blocks"
+    if not setup.shuffle or size == n_samples or setup.problem.solver == Solver.LBFGS:
+        return Orders(None, n_samples, rows)
+    if isinstance(random, np.random.Generator) and n_samples <= MOST_COUNTED_ROWS and not by_blocks:
+        key, epoch = setup.before.counted(setup.seed) or (draw_key(random), 0)
+        return CountedOrders(key, epoch, n_samples, rows, _engine(setup.engine).draw_orders)
+    state = setup.before.state if setup.seed is None else None
+    last = state.order if state is not None and len(state.order) == n_samples else None
+    return Orders(random, n_samples, rows, last, by_blocks)
 
 
 def _rates(setup: Setup, dtype: np.dtype[Any]) -> Array:
@@ -179,7 +190,7 @@ def _described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], 
     )  # fmt: skip
 
 
-def _network(setup: Setup, loop: Loop, random: Random, orders: Orders, validated: tuple[Any, ...] | None) -> Network:
+def _network(setup: Setup, loop: Loop, random: Random, orders: AnyOrders, validated: tuple[Any, ...] | None) -> Network:
     """The net that comes out, with what another training needs to go on from it."""
     params = loop.params()
     net = _described(setup, params, loop.curves(), loop.status)
@@ -199,6 +210,7 @@ def _network(setup: Setup, loop: Loop, random: Random, orders: Orders, validated
         snapshot,
         copy.deepcopy(random),
         orders.remembered(),
+        (orders.key, orders.epoch) if isinstance(orders, CountedOrders) else setup.before.counted(setup.seed),
         n_rows,
         setup.validation if held is not None else None,
         held,

@@ -18,12 +18,12 @@ NORMALS = {
     "lecun_normal": lambda fan_in, fan_out: fan_in,
 }
 NAMES = ("glorot_uniform", *NORMALS)
-# Dropout's keys are drawn below this.
+# Keys are drawn below this.
 KEYS = 1 << 62
 
 
-def dropout_key(random: Random) -> int:
-    """What decides, with the number of an update, which units dropout leaves out."""
+def draw_key(random: Random) -> int:
+    """What decides over counted numbers: those of dropout, or of row orders."""
     if isinstance(random, np.random.Generator):
         return int(random.integers(1, KEYS))
     return int(random.randint(1, KEYS, dtype=np.int64))

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+# Row orders of no more rows than these follow from a key and the number of the epoch, where the seed is an int or a
+# Generator; those of more rows are a Generator's own shuffles, as those from a RandomState always are.
+MOST_COUNTED_ROWS = 4096
+
 
 class Activation(IntEnum):
     """What a layer does to its weighted sums."""

@@ -37,6 +37,7 @@ class TrainingState:
     problem, run : what was minimised, and what the run has reached.
     random : draws the next row orders.
     order : the order that the next one is a shuffle of.
+    counted : the key and the number of the next one, where orders follow from these.
     n_rows, share, held_out : rows that X had, the share of them held out for validation, and their numbers, if any.
     rate_factor : what the adaptive schedule has made of the learning rate.
     best, validated : the best validation so far, and by what metric on which samples.
@@ -47,6 +48,7 @@ class TrainingState:
     run: Snapshot
     random: Random
     order: Array
+    counted: tuple[int, int] | None
     n_rows: int
     share: float | None
     held_out: NDArray[np.intp] | None
@@ -150,6 +152,10 @@ class Before:
         if self.state.problem.solver != solver or run.params.dtype != dtype:
             return Snapshot(run.params.astype(dtype), key=run.key)
         return run
+
+    def counted(self, seed: Any) -> tuple[int, int] | None:
+        """The key of row orders and the next one's number, where there are any and no `seed` has come in their place."""
+        return None if self.state is None or seed is not None else self.state.counted
 
     def curves(self) -> tuple[Array, Array, Array]:
         """Losses, validation losses and scores of the epochs before, NaN where there was no validation."""

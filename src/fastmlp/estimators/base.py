@@ -33,7 +33,7 @@ from fastmlp.estimators.optimizer import Optimizer
 from fastmlp.estimators.reading import Reading
 from fastmlp.estimators.tables import SparseRows, Table, dense
 from fastmlp.estimators.teller import Teller
-from fastmlp.initialise import dropout_key, start_params
+from fastmlp.initialise import draw_key, start_params
 from fastmlp.kernels.run import Run
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Job, Loop
@@ -186,7 +186,7 @@ class BasePerceptron(Reading):
 
     def _new_optimizer(self, problem: Problem) -> Optimizer:
         rate = float(self.learning_rate_init)
-        key = dropout_key(self._random_state) if problem.dropout else 0
+        key = draw_key(self._random_state) if problem.dropout else 0
         self._optimizer = Optimizer(self.solver, schedule_of(self), rate, rate, key=key)
         return self._optimizer
 

@@ -14,24 +14,20 @@ from numba.extending import intrinsic
 
 from fastmlp.kernels.activations import activate_backward
 from fastmlp.kernels.blocks import ACTIVATION, DROPPED, FIRST_WITH_SLOPE
+from fastmlp.kernels.counters import GOLDEN, I64, mixed
 from fastmlp.kernels.jit import routine
 from fastmlp.kernels.vectors import I32, MaskType, VectorType, fill, lanes, load, number, select, splat, store
-
-I64 = ir.IntType(64)
 
 
 @intrinsic
 def start_of(typingctx: Any, key: Any, step: Any, layer: Any, unit: Any) -> Any:
-    """Where a unit's counter starts, and what it is mixed with: 64 bits by splitmix64 (Steele et al. 2014)."""
+    """Where a unit's counter starts, and what it is mixed with: 64 bits."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         key, step, layer, unit = args
         place = builder.add(builder.shl(layer, I64(32)), builder.add(unit, I64(1)))
-        x = builder.add(key, builder.mul(step, I64(0x9E3779B97F4A7C15)))
-        x = builder.add(x, builder.mul(place, I64(0xD1B54A32D192ED03)))
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            x = builder.mul(builder.xor(x, builder.lshr(x, I64(shift))), I64(factor))
-        return builder.xor(x, builder.lshr(x, I64(31)))
+        x = builder.add(key, builder.mul(step, I64(GOLDEN)))
+        return mixed(builder, builder.add(x, builder.mul(place, I64(0xD1B54A32D192ED03))))
 
     return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
 

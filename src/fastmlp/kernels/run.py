@@ -40,6 +40,7 @@ from fastmlp.kernels.blocks import (
 )
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.optimizers import MOMENTS, settings_array
+from fastmlp.kernels.orders import draw_orders
 from fastmlp.kernels.threads import STOP, SYNC_SIZE
 from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver, Status
 
@@ -130,6 +131,11 @@ class Run:
         for place, moment in enumerate(() if start.moments is None else start.moments):
             self._state.moments[place * size :][: self._n_parameters] = in_groups(self._net, moment)
         begin_with(self._net, self._state, start.params, start.penalties)
+
+    @staticmethod
+    def draw_orders(keys: NDArray[np.int64], epoch: int, rows: NDArray[np.int32], orders: NDArray[np.int32]) -> None:
+        """See :func:`fastmlp.reference.draw_orders`."""
+        draw_orders(keys, epoch, rows.reshape(-1), rows.shape[1], orders.reshape(-1))
 
     def take(self, X: NDArray[Any], y: NDArray[Any], total_weight: float | None = None) -> None:
         """Go on with other samples, as many as those before."""

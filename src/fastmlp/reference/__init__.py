@@ -8,6 +8,7 @@ from fastmlp.reference.dropout import kept_units
 from fastmlp.reference.losses import loss_backward, output
 from fastmlp.reference.network import backward, forward, objective_and_gradient, penalty, views
 from fastmlp.reference.optimizers import update
+from fastmlp.reference.orders import draw_orders
 from fastmlp.reference.run import Run
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "activate",
     "activate_backward",
     "backward",
+    "draw_orders",
     "forward",
     "kept_units",
     "logistic",

@@ -12,6 +12,7 @@ from fastmlp.options import Problem, Snapshot, Solver, Status
 from fastmlp.reference.dropout import kept_units
 from fastmlp.reference.network import objective_and_gradient, views
 from fastmlp.reference.optimizers import MOMENTS, update
+from fastmlp.reference.orders import draw_orders
 
 Array = NDArray[Any]
 
@@ -58,6 +59,11 @@ class Run:
         self._best_loss, self._stalled = start.best_loss, start.stalled
         self.done = self._first = 0
         self._total = 0.0
+
+    @staticmethod
+    def draw_orders(keys: NDArray[np.int64], epoch: int, rows: NDArray[np.int32], orders: NDArray[np.int32]) -> None:
+        """See :func:`fastmlp.reference.draw_orders`."""
+        draw_orders(keys, epoch, rows, orders)
 
     def take(self, X: Array, y: Array, total_weight: float | None = None) -> None:
         """Go on with other samples, as many as those before."""
