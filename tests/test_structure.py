@@ -23,7 +23,7 @@ LAYERS = [
     {"arguments", "batches", "network", "targets"},
     {"state", "storage", "validation", "plotting"},
     {"loop", "samples", "charts"},
-    {"lbfgs"},
+    {"lbfgs", "setup"},
     {"fitting"},
     {"training"},
     {"estimators", "sweep", "files"},

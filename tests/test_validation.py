@@ -99,8 +99,11 @@ def test_the_order_of_the_draws(blobs, source, engine):
     is_generator = isinstance(random, np.random.Generator)
     key = random.integers(1, KEYS) if is_generator else random.randint(1, KEYS, dtype=np.int64)
     assert net._training.run.key == key
-    for _ in range(2):
-        random.shuffle(np.arange(72, dtype=np.int32))
+    if is_generator:
+        assert net._training.counted == (random.integers(1, KEYS), 2)
+    else:
+        for _ in range(2):
+            random.shuffle(np.arange(72, dtype=np.int32))
     assert random.uniform() == given.uniform()
 
 

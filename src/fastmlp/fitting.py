@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,14 @@ from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
 from fastmlp.initialise import Random, draw_key, start_params
-from fastmlp.inputs import warn_of_wild_scales
 from fastmlp.lbfgs import Lbfgs
-from fastmlp.loop import Callback, Job, Loop
+from fastmlp.loop import Job, Loop
 from fastmlp.network import Network
 from fastmlp.notices import warn
-from fastmlp.options import MOST_COUNTED_ROWS, Problem, Snapshot, Solver
-from fastmlp.samples import Samples, hold_out
-from fastmlp.state import Before, Best, TrainingState
+from fastmlp.options import MOST_COUNTED_ROWS, Snapshot, Solver
+from fastmlp.samples import hold_out
+from fastmlp.setup import Setup
+from fastmlp.state import Best, TrainingState
 from fastmlp.targets import check_total_weight
 from fastmlp.validation import STREAMED_ROWS, Evaluator, Metric
 
@@ -28,44 +27,14 @@ if TYPE_CHECKING:
     from fastmlp.kernels.run import Run as KernelRun
     from fastmlp.reference import Run as ReferenceRun
 
-ENGINES = ("kernels", "reference")
-# Solvers that take no minibatches and set their steps themselves.
-FULL_BATCH = (Solver.RPROP, Solver.LBFGS)
-
 Array = NDArray[Any]
-
-
-@dataclass
-class Setup:
-    """A training as asked for; all but the validation, the batch size and the seed are checked."""
-
-    problem: Problem
-    samples: Samples
-    before: Before
-    validation: Any
-    metric: Metric
-    learning_rate: float
-    schedule: schedules.AnySchedule
-    epochs: int
-    batch_size: int | str | None
-    shuffle: bool | str
-    init: Any
-    seed: int | Random | None
-    patience: int | None
-    max_seconds: float
-    max_fun: int
-    callback: Callback | None
-    callback_every: int
-    progress: bool
-    threads: int | None
-    engine: str
 
 
 def fit(setup: Setup) -> Network:
     """Train as set up."""
     problem, samples, before = setup.problem, setup.samples, setup.before
     dtype = samples.targets.values.dtype
-    before.forget_unless(problem, len(samples.targets.values), dtype)
+    before.forget_unless(problem, samples.n_chosen, dtype)
     state = before.state
     random = state.random if state is not None and setup.seed is None else random_source(setup.seed)
     # Draws in this order: start weights, samples held out, dropout's key, row orders.
@@ -80,7 +49,6 @@ def fit(setup: Setup) -> Network:
         begin = begin._replace(key=draw_key(random))
     if samples.total_weight is not None:
         check_total_weight(samples.total_weight, dtype)
-    warn_of_wild_scales(samples.sample)
     batches, size = _batches(setup, random)
     rates = _rates(setup, dtype)
     engine = _engine(setup.engine)
@@ -203,17 +171,15 @@ def _network(setup: Setup, loop: Loop, random: Random, orders: AnyOrders, valida
     snapshot, samples = loop.snapshot(), setup.samples
     if snapshot is None:
         return net
-    n_rows = len(samples.targets.values)
-    held = None if samples.rows is None else np.delete(np.arange(n_rows), samples.rows)
     net._training = TrainingState(
         setup.problem,
         snapshot,
         copy.deepcopy(random),
         orders.remembered(),
         (orders.key, orders.epoch) if isinstance(orders, CountedOrders) else setup.before.counted(setup.seed),
-        n_rows,
-        setup.validation if held is not None else None,
-        held,
+        samples.n_chosen,
+        setup.validation if samples.held is not None else None,
+        samples.held,
         loop.rate_factor,
         copy.copy(best),
         validated,

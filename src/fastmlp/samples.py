@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import real
 from fastmlp.initialise import Random
-from fastmlp.inputs import as_matrix, checked_sample, is_streamed
+from fastmlp.inputs import as_matrix, checked_sample, is_streamed, warn_of_wild_scales
 from fastmlp.options import Loss
 from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights, smoothed
 from fastmlp.validation import Held, held_out, is_read_in_parts
@@ -29,7 +29,9 @@ class Samples:
     targets : as the engines take them, and of what kind.
     weights : one for each sample, or None.
     by_class : one for each class, or None.
+    chosen : the numbers of the rows of X that the training has, or None for all.
     rows : the numbers of those to train on, or None for all.
+    held : the places, among the chosen ones, of those held out, or None.
     """
 
     X: Any
@@ -39,12 +41,19 @@ class Samples:
     targets: Targets
     weights: NDArray[Any] | None
     by_class: NDArray[np.float64] | None
+    chosen: NDArray[np.intp] | None = None
     rows: NDArray[np.intp] | None = None
+    held: NDArray[np.intp] | None = None
 
     @property
     def n_samples(self) -> int:
         """Samples to train on."""
         return len(self.targets.values) if self.rows is None else len(self.rows)
+
+    @property
+    def n_chosen(self) -> int:
+        """Samples to train on and to validate with."""
+        return len(self.targets.values) if self.chosen is None else len(self.chosen)
 
     @property
     def total_weight(self) -> float | None:
@@ -60,31 +69,55 @@ class Samples:
         return values if self.weights is None else np.column_stack([values, self.weights])
 
 
-def read(
-    X: ArrayLike,
-    y: ArrayLike,
-    dtype: np.dtype[Any],
-    *,
-    loss: str | Loss | None,
-    like: Kind | None,
-    sample_weight: ArrayLike | None,
-    class_weight: Mapping[Any, float] | str | None,
-    full_batch: bool,
-) -> Samples:
-    """Check X, y and weights, and bring them into the form the engines take."""
-    streamed = not full_batch and is_streamed(X, dtype)
-    rows: Any = X if streamed else as_matrix(X, dtype)
-    sample = checked_sample(rows, dtype) if streamed else rows
-    targets = as_targets(y, rows.shape[0], dtype, loss, like)
-    by_class = class_weights(class_weight, targets)
-    weights = as_weights(sample_weight, by_class, targets, dtype)
-    return Samples(rows, streamed, sample, y, targets, weights, by_class)
+class Source:
+    """X and y as the user gave them, read once for each form that trainings need them in."""
+
+    def __init__(self, X: ArrayLike, y: ArrayLike) -> None:
+        self.X, self.y = X, y
+        self._features: dict[Any, tuple[Any, bool, NDArray[Any]]] = {}
+        self._targets: dict[Any, Targets] = {}
+
+    def read(
+        self,
+        dtype: np.dtype[Any],
+        *,
+        loss: str | Loss | None,
+        like: Kind | None,
+        sample_weight: ArrayLike | None,
+        class_weight: Mapping[Any, float] | str | None,
+        full_batch: bool,
+        chosen: NDArray[np.intp] | None = None,
+    ) -> Samples:
+        """Check X, y and weights, and bring them into the form the engines take; of the `chosen` rows alone, if given."""
+        rows, streamed, sample = self._features_in(dtype, full_batch)
+        targets = self._targets_in(dtype, len(sample) if not streamed else rows.shape[0], loss, like)
+        by_class = class_weights(class_weight, targets, chosen)
+        weights = as_weights(sample_weight, by_class, targets, dtype)
+        return Samples(rows, streamed, sample, self.y, targets, weights, by_class, chosen, chosen)
+
+    def _features_in(self, dtype: np.dtype[Any], full_batch: bool) -> tuple[Any, bool, NDArray[Any]]:
+        streamed = not full_batch and is_streamed(self.X, dtype)
+        if (dtype, streamed) not in self._features:
+            rows: Any = self.X if streamed else as_matrix(self.X, dtype)
+            sample = checked_sample(rows, dtype) if streamed else rows
+            warn_of_wild_scales(sample)
+            self._features[dtype, streamed] = rows, streamed, sample
+        return self._features[dtype, streamed]
+
+    def _targets_in(self, dtype: np.dtype[Any], n_samples: int, loss: str | Loss | None, like: Kind | None) -> Targets:
+        if like is not None:
+            return as_targets(self.y, n_samples, dtype, loss, like)
+        # What is no name is refused, and may have no hash.
+        key = (dtype, loss if loss is None else str(loss))
+        if key not in self._targets:
+            self._targets[key] = as_targets(self.y, n_samples, dtype, loss)
+        return self._targets[key]
 
 
 def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np.intp] | None) -> Held | None:
     """The samples to validate with: a share of the others, which then are no longer trained on, or samples apart.
 
-    `rows` are those held out before, of as many samples; they are held out again.
+    `rows` are the places of those held out before, among as many chosen ones; they are held out again.
 
     Raises
     ------
@@ -98,10 +131,10 @@ def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np
     if isinstance(validation, Sequence):
         raise TypeError(f"validation={validation!r}: give a share such as 0.1, or (X_val, y_val), or None")
     share = real("validation", validation, 0, 1, above=True, below=True)
-    n_samples = len(samples.targets.values)
-    labels = None if samples.targets.kind.classes is None else samples.targets.values[:, 0]
-    out = held_out(share, n_samples, labels, random) if rows is None else rows
-    samples.rows = np.delete(np.arange(n_samples), out)
+    chosen = np.arange(samples.n_chosen) if samples.chosen is None else samples.chosen
+    labels = None if samples.targets.kind.classes is None else samples.targets.values[chosen, 0]
+    samples.held = held_out(share, len(chosen), labels, random) if rows is None else rows
+    samples.rows, out = np.delete(chosen, samples.held), chosen[samples.held]
     weights = None if samples.weights is None else samples.weights[out]
     values, wanted = samples.values(), _as_predicted(samples.y, samples.targets.kind)[out]
     if weights is not None and weights.sum() == 0:

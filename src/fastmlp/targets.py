@@ -223,8 +223,10 @@ def _sample_weights(sample_weight: ArrayLike, n_samples: int, name: str) -> NDAr
     return weights
 
 
-def class_weights(class_weight: Mapping[Any, float] | str | None, targets: Targets) -> NDArray[np.float64] | None:
-    """A weight for each class, in their order; "balanced" ones are inverse to how often a class occurs.
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None, targets: Targets, chosen: NDArray[np.intp] | None = None
+) -> NDArray[np.float64] | None:
+    """A weight for each class, in their order; "balanced" ones are inverse to how often it occurs among the chosen rows.
 
     Raises
     ------
@@ -239,8 +241,9 @@ def class_weights(class_weight: Mapping[Any, float] | str | None, targets: Targe
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"class_weight={class_weight!r}: give 'balanced' or a dict from labels to weights")
-        counts = np.bincount(targets.values[:, 0].astype(np.intp), minlength=len(classes))
-        return np.asarray(len(targets.values) / (len(classes) * np.maximum(counts, 1)))
+        numbers = targets.values[:, 0] if chosen is None else targets.values[chosen, 0]
+        counts = np.bincount(numbers.astype(np.intp), minlength=len(classes))
+        return np.asarray(len(numbers) / (len(classes) * np.maximum(counts, 1)))
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"class_weight={class_weight!r}: give 'balanced' or a dict from labels to weights")
     places = {label: place for place, label in enumerate(classes.tolist())}

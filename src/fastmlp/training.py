@@ -1,30 +1,20 @@
-"""``train``: what users ask for, checked before any work starts, and handed to ``fit``."""
+"""``train``: what users ask for, set up and handed to ``fit``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastmlp import schedules
-from fastmlp.arguments import check_hyperparameters, choice, dropout_shares, pair, real, whole
-from fastmlp.fitting import ENGINES, FULL_BATCH, Setup, fit
+from fastmlp.fitting import fit
 from fastmlp.initialise import Random
-from fastmlp.inputs import working_dtype
 from fastmlp.loop import Callback
 from fastmlp.network import Network
-from fastmlp.options import Hyperparameters, Problem, Solver
-from fastmlp.samples import read
-from fastmlp.state import Before
-from fastmlp.validation import Metric, checked_metric
-
-DEFAULT_HIDDEN = (100,)
-DEFAULT_ACTIVATION = "relu"
-# scikit-learn's n_iter_no_change.
-ADAPTIVE_PATIENCE = 10
+from fastmlp.samples import Source
+from fastmlp.setup import DEFAULT_ACTIVATION, DEFAULT_HIDDEN, set_up
+from fastmlp.validation import Metric
 
 
 def train(
@@ -188,90 +178,5 @@ def train(
     TypeError, ValueError
         If an argument is not what it must be; the message names it, its value and the remedy.
     """
-    chosen_solver = choice("solver", solver, Solver)
-    plan = schedules.named(schedule, whole("epochs", epochs))
-    wait = None if patience is None else whole("patience", patience)
-    if isinstance(plan, schedules.Adaptive) and wait is None:
-        wait = ADAPTIVE_PATIENCE
-    settings = Hyperparameters(
-        l2=real("l2", l2, 0),
-        l1=real("l1", l1, 0),
-        momentum=real("momentum", momentum, 0, 1, below=True),
-        nesterov=bool(nesterov),
-        beta_1=real("beta_1", beta_1, 0, 1, below=True),
-        beta_2=real("beta_2", beta_2, 0, 1, below=True),
-        epsilon=real("epsilon", epsilon, 0, above=True),
-        weight_decay=real("weight_decay", weight_decay, 0),
-        rho=real("rho", rho, 0, 1, below=True),
-        etas=pair("etas", etas, 0, 1),
-        step_sizes=pair("step_sizes", step_sizes, 0, 0),
-        max_grad_norm=0.0 if max_grad_norm is None else real("max_grad_norm", max_grad_norm, 0, above=True),
-        label_smoothing=real("label_smoothing", label_smoothing, 0, 1),
-        delta=real("delta", delta, 0, above=True),
-        quantile=real("quantile", quantile, 0, 1, above=True, below=True),
-        # With validation it is the score that may stall, and L-BFGS has a rule of its own.
-        patience=0 if wait is None or validation is not None or chosen_solver == Solver.LBFGS else wait,
-        tol=real("tol", tol, 0),
-    )
-    if not isinstance(engine, str) or engine not in ENGINES:
-        raise ValueError(f"engine={engine!r} is unknown: choose one of {', '.join(map(repr, ENGINES))}")
-    if not isinstance(shuffle, bool | np.bool_) and not (isinstance(shuffle, str) and shuffle == "blocks"):
-        raise ValueError(f"shuffle={shuffle!r} is unknown: choose True, False or 'blocks'")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback={callback!r}: give a function, or None")
-    full_batch = batch_size is None or chosen_solver in FULL_BATCH
-    # L-BFGS adds up what batches have to say.
-    needs_all = full_batch and chosen_solver != Solver.LBFGS
-    before = Before(start)
-    samples = read(
-        X, y, working_dtype(X, before.dtype(dtype)), loss=loss, like=before.kind(loss), sample_weight=sample_weight,
-        class_weight=class_weight, full_batch=needs_all,
-    )  # fmt: skip
-    kind = samples.targets.kind
-    sizes, activations = before.shape(
-        samples.X.shape[1], kind.n_outputs, hidden, activation, (DEFAULT_HIDDEN, DEFAULT_ACTIVATION)
-    )
-    problem = Problem(sizes, activations, kind.loss, chosen_solver, settings, dropout_shares(dropout, len(activations)))
-    _check_solver(problem, batch_size, schedule)
-    check_hyperparameters(settings, samples.targets.values.dtype)
-    return fit(
-        Setup(
-            problem=problem,
-            samples=samples,
-            before=before,
-            validation=validation,
-            metric=checked_metric(metric, kind.loss),
-            learning_rate=real("learning_rate", learning_rate, 0, above=True),
-            schedule=schedule,
-            epochs=epochs,
-            batch_size=None if full_batch else batch_size,
-            shuffle=shuffle,
-            init=init,
-            seed=seed,
-            patience=wait,
-            max_seconds=math.inf if max_seconds is None else real("max_seconds", max_seconds, 0, above=True),
-            max_fun=whole("max_fun", max_fun),
-            callback=callback,
-            callback_every=whole("callback_every", callback_every),
-            progress=progress,
-            threads=None if threads is None else whole("threads", threads),
-            engine=engine,
-        )
-    )
-
-
-def _check_solver(problem: Problem, batch_size: int | str | None, schedule: schedules.AnySchedule) -> None:
-    """Raise ValueError where options do not go with the solver."""
-    name = problem.solver.name.lower()
-    if problem.solver not in FULL_BATCH:
-        return
-    if batch_size not in (None, "auto"):
-        raise ValueError(f"batch_size={batch_size!r}: solver={name!r} takes full batches; leave batch_size out")
-    if schedule is not None:
-        raise ValueError(f"schedule={schedule!r}: solver={name!r} finds its own steps; leave schedule at None")
-    if problem.solver != Solver.LBFGS:
-        return
-    if problem.dropout:
-        raise ValueError("dropout: solver='lbfgs' needs the same objective at each step; choose another solver")
-    if problem.hyperparameters.max_grad_norm:
-        raise ValueError("max_grad_norm: solver='lbfgs' needs the gradient as it is; leave max_grad_norm at None")
+    asked = {name: value for name, value in locals().items() if name not in ("X", "y")}
+    return fit(set_up(Source(X, y), asked))
