@@ -195,11 +195,14 @@ def test_time_runs_out_where_it_begins_anew_too(blobs, engine, monkeypatch):
     net = train(X, y, 4, solver="lbfgs", epochs=5, seed=0, engine=engine)
     asked, limit = [], 6
 
-    def is_out_of_time(self):
+    def is_halted(self):
         asked.append(self._again)
-        return self._again == 0 and len(asked) > limit
+        if self._again == 0 and len(asked) > limit:
+            self.status = "out of time"
+            return True
+        return False
 
-    monkeypatch.setattr("fastmlp.lbfgs.Lbfgs.is_out_of_time", is_out_of_time)
+    monkeypatch.setattr("fastmlp.lbfgs.Lbfgs.is_halted", is_halted)
     again = train(0.01 * X, y, start=net, solver="lbfgs", epochs=50, engine=engine)
     assert asked[0] == 5
     assert asked[-1] == 0

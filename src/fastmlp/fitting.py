@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
-from fastmlp.initialise import Random, draw_key, start_params
+from fastmlp.initialise import Random, Remembered, draw_key, start_params
 from fastmlp.lbfgs import Lbfgs
-from fastmlp.loop import Job, Loop
+from fastmlp.loop import Halted, Job, Loop
 from fastmlp.network import Network
 from fastmlp.notices import warn
 from fastmlp.options import MOST_COUNTED_ROWS, Snapshot, Solver
@@ -21,7 +22,7 @@ from fastmlp.samples import hold_out
 from fastmlp.setup import Setup
 from fastmlp.state import Best, TrainingState
 from fastmlp.targets import check_total_weight
-from fastmlp.validation import STREAMED_ROWS, Evaluator, Metric
+from fastmlp.validation import STREAMED_ROWS, Evaluator, Held, Metric
 
 if TYPE_CHECKING:
     from fastmlp.kernels.run import Run as KernelRun
@@ -30,36 +31,85 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@dataclass
+class Drawn:
+    """A training whose random numbers are drawn.
+
+    Attributes
+    ----------
+    setup : what was asked for.
+    random : where the numbers came from.
+    start : what the run begins with.
+    held, validated : samples held out, and what tells them from others.
+    size : rows in a batch.
+    orders : draws the row orders.
+    """
+
+    setup: Setup
+    random: Random
+    start: Snapshot
+    held: Held | None
+    validated: tuple[Any, ...] | None
+    size: int
+    orders: AnyOrders
+
+
 def fit(setup: Setup) -> Network:
-    """Train as set up."""
+    """Train as set up, and warn where that did not go well."""
+    net, message = trained(draw(setup))
+    if message is not None:
+        warn(message, RuntimeWarning)
+    return net
+
+
+def draw(setup: Setup) -> Drawn:
+    """Draw start weights, samples held out, dropout's key and what row orders begin with, in this order."""
     problem, samples, before = setup.problem, setup.samples, setup.before
     dtype = samples.targets.values.dtype
     before.forget_unless(problem, samples.n_chosen, dtype)
     state = before.state
-    random = state.random if state is not None and setup.seed is None else random_source(setup.seed)
-    # Draws in this order: start weights, samples held out, dropout's key, row orders.
+    random = state.random.restored() if state is not None and setup.seed is None else random_source(setup.seed)
     if before.net is None:
-        begin = Snapshot(in_dtype("init", start_params(setup.init, problem.sizes, random), dtype))
+        start = Snapshot(in_dtype("init", start_params(setup.init, problem.sizes, random), dtype))
     else:
-        begin = before.snapshot(problem.solver, dtype)
+        start = before.snapshot(problem.solver, dtype)
     held = hold_out(samples, setup.validation, random, None if state is None else state.held_out)
     validated = None if held is None else held.fingerprint(_name(setup.metric))
     before.check_validation(setup.validation, _name(setup.metric), validated)
-    if problem.dropout and (not begin.key or setup.seed is not None):
-        begin = begin._replace(key=draw_key(random))
+    if problem.dropout and (not start.key or setup.seed is not None):
+        start = start._replace(key=draw_key(random))
     if samples.total_weight is not None:
         check_total_weight(samples.total_weight, dtype)
-    batches, size = _batches(setup, random)
-    rates = _rates(setup, dtype)
-    engine = _engine(setup.engine)
+    size = rows_per_batch(setup.batch_size, samples.n_samples)
+    if samples.streamed and problem.solver == Solver.LBFGS:
+        size = min(STREAMED_ROWS, samples.n_samples)
+    return Drawn(setup, random, start, held, validated, size, _orders(setup, random, size))
+
+
+def trained(drawn: Drawn, halted: Halted = lambda: None) -> tuple[Network, str | None]:
+    """The net that a training comes to, and what to warn of, if anything."""
+    setup = drawn.setup
+    samples, batches, engine = setup.samples, _batches(drawn), _engine(setup.engine)
+    rates = rates_of(setup)
     run = engine(
-        problem, begin, batches.X, batches.y, batches.order, samples.n_samples, size, setup.threads, samples.total_weight
-    )
-    evaluator = None if held is None else Evaluator(engine, problem, held, setup.metric, setup.threads)
-    loop = _loop(setup, run, batches, rates, evaluator)
+        setup.problem, drawn.start, batches.X, batches.y, batches.order, samples.n_samples, drawn.size, setup.threads,
+        samples.total_weight,
+    )  # fmt: skip
+    evaluator = None
+    if drawn.held is not None:
+        evaluator = Evaluator(engine, setup.problem, drawn.held, setup.metric, setup.threads)
+    loop = _loop(setup, run, batches, rates, evaluator, halted)
     loop.train()
     batches.settle(run.done)
-    return _network(setup, loop, random, batches.orders, validated)
+    params = loop.params()
+    net = described(setup, params, loop.curves(), loop.status)
+    message = loop.warning()
+    best, snapshot = loop.job.best, loop.snapshot()
+    if best.params is not None:
+        net.best_epoch = best.epoch
+    if snapshot is not None:
+        net._training = state_of(drawn, snapshot, loop.rate_factor, copy.copy(best), *loop.origin())
+    return net, message
 
 
 def _name(metric: Metric) -> str:
@@ -76,27 +126,22 @@ def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
     return CompiledRun
 
 
-def _batches(setup: Setup, random: Random) -> tuple[InMemory | Streamed, int]:
-    """The rows as they come, and how many are in a batch."""
-    samples = setup.samples
-    n_samples, rows, X = samples.n_samples, samples.rows, samples.X
-    size = rows_per_batch(setup.batch_size, n_samples)
-    if samples.streamed and setup.problem.solver == Solver.LBFGS:
-        size = min(STREAMED_ROWS, n_samples)
-    values = samples.values(setup.problem.hyperparameters.label_smoothing)
-    streamed = samples.streamed and size < n_samples
-    if size == n_samples:
-        # Full batches take all that there is at once.
-        if rows is not None:
-            X, values, rows = X[rows], values[rows], None
-        X = np.ascontiguousarray(X, values.dtype)
-    orders = _orders(setup, random, n_samples, size, rows)
-    return (Streamed if streamed else InMemory)(X, values, orders, size, setup.epochs), size
+def _batches(drawn: Drawn) -> InMemory | Streamed:
+    """The rows as they come."""
+    setup, samples, size = drawn.setup, drawn.setup.samples, drawn.size
+    values, X = samples.values(setup.problem.hyperparameters.label_smoothing), samples.X
+    if size < samples.n_samples:
+        source = Streamed if samples.streamed else InMemory
+        return source(X, values, drawn.orders, size, setup.epochs)
+    # Full batches take all that there is at once.
+    if samples.rows is not None:
+        X, values = X[samples.rows], values[samples.rows]
+    return InMemory(np.ascontiguousarray(X, values.dtype), values, drawn.orders, size, setup.epochs)
 
 
-def _orders(setup: Setup, random: Random, n_samples: int, size: int, rows: NDArray[np.intp] | None) -> AnyOrders:
+def _orders(setup: Setup, random: Random, size: int) -> AnyOrders:
     """The row orders, going on from those of an earlier training."""
-    by_blocks = setup.shuffle == "blocks"
+    n_samples, rows, by_blocks = setup.samples.n_samples, setup.samples.rows, setup.shuffle == "blocks"
     if not setup.shuffle or size == n_samples or setup.problem.solver == Solver.LBFGS:
         return Orders(None, n_samples, rows)
     if isinstance(random, np.random.Generator) and n_samples <= MOST_COUNTED_ROWS and not by_blocks:
@@ -107,15 +152,22 @@ def _orders(setup: Setup, random: Random, n_samples: int, size: int, rows: NDArr
     return Orders(random, n_samples, rows, last, by_blocks)
 
 
-def _rates(setup: Setup, dtype: np.dtype[Any]) -> Array:
+def rates_of(setup: Setup) -> Array:
     """The learning rate of each epoch, as far as it is known before."""
     before, samples = setup.before, setup.samples
     rates = schedules.rates(setup.schedule, setup.learning_rate, setup.epochs, before.n_epochs, samples.n_samples)
-    in_dtype("learning_rate", rates, dtype)
+    in_dtype("learning_rate", rates, samples.targets.values.dtype)
     return rates
 
 
-def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, evaluator: Evaluator | None) -> Loop:
+def _loop(
+    setup: Setup,
+    run: Any,
+    batches: InMemory | Streamed,
+    rates: Array,
+    evaluator: Evaluator | None,
+    halted: Halted,
+) -> Loop:
     before, state, samples = setup.before, setup.before.state, setup.samples
     adaptive = schedules.named(setup.schedule, setup.epochs)
     best = Best() if state is None or evaluator is None else state.best
@@ -128,7 +180,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
         rate_factor=state.rate_factor if state is not None and isinstance(adaptive, schedules.Adaptive) else 1.0,
         first=before.n_epochs,
         curves=before.curves(),
-        describe=lambda params, curves, status: _described(setup, params, curves, status),
+        describe=lambda params, curves, status: described(setup, params, curves, status),
         evaluator=evaluator,
         keeps_best=True,
         best=best,
@@ -139,6 +191,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
         callback_every=setup.callback_every,
         max_seconds=setup.max_seconds,
         progress=setup.progress,
+        halted=halted,
     )
     if setup.problem.solver != Solver.LBFGS:
         return Loop(job)
@@ -147,7 +200,7 @@ def _loop(setup: Setup, run: Any, batches: InMemory | Streamed, rates: Array, ev
     return Lbfgs(job, run.params, 0, setup.max_fun)
 
 
-def _described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], status: str) -> Network:
+def described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], status: str) -> Network:
     """The net of these parameters."""
     problem, kind = setup.problem, setup.samples.targets.kind
     losses, validation, scores = curves
@@ -158,31 +211,14 @@ def _described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], 
     )  # fmt: skip
 
 
-def _network(setup: Setup, loop: Loop, random: Random, orders: AnyOrders, validated: tuple[Any, ...] | None) -> Network:
-    """The net that comes out, with what another training needs to go on from it."""
-    params = loop.params()
-    net = _described(setup, params, loop.curves(), loop.status)
-    message = loop.warning()
-    if message is not None:
-        warn(message, RuntimeWarning)
-    best = loop.job.best
-    if best.params is not None:
-        net.best_epoch = best.epoch
-    snapshot, samples = loop.snapshot(), setup.samples
-    if snapshot is None:
-        return net
-    net._training = TrainingState(
-        setup.problem,
-        snapshot,
-        copy.deepcopy(random),
-        orders.remembered(),
-        (orders.key, orders.epoch) if isinstance(orders, CountedOrders) else setup.before.counted(setup.seed),
-        samples.n_chosen,
-        setup.validation if samples.held is not None else None,
-        samples.held,
-        loop.rate_factor,
-        copy.copy(best),
-        validated,
-        *loop.origin(),
-    )
-    return net
+def state_of(
+    drawn: Drawn, run: Snapshot, rate_factor: float, best: Best, start: Array | None = None, iterations: int = 0
+) -> TrainingState:
+    """What another training needs to go on from this one."""
+    setup, samples, orders = drawn.setup, drawn.setup.samples, drawn.orders
+    counted = (orders.key, orders.epoch) if isinstance(orders, CountedOrders) else setup.before.counted(setup.seed)
+    return TrainingState(
+        setup.problem, run, Remembered(drawn.random), orders.remembered(), counted, samples.n_chosen,
+        None if samples.held is None else setup.validation, samples.held, rate_factor, best, drawn.validated, start,
+        iterations,
+    )  # fmt: skip

@@ -23,7 +23,7 @@ class ElsewhereError(Exception):
     """The iterations so far, made again, did not lead to where they had led."""
 
 
-class OutOfTimeError(Exception):
+class HaltedError(Exception):
     """There is no time left, in the middle of an iteration."""
 
 
@@ -62,8 +62,8 @@ class Lbfgs(Loop):
             except ElsewhereError:
                 self.start, self._again = self._current, 0
                 self._minimise()
-        except OutOfTimeError:
-            self.status = "out of time"
+        except HaltedError:
+            pass
         finally:
             # The last parameters tried may not be the last accepted.
             self.run.begin_again(self._current)
@@ -104,8 +104,8 @@ class Lbfgs(Loop):
                 if self._objective is None:
                     self.status = "diverged"
                 return NOT_FINITE * (1 + self._largest), np.zeros_like(x)
-            if self.is_out_of_time():
-                raise OutOfTimeError
+            if self.is_halted():
+                raise HaltedError
         if self._objective is None:
             self._objective = float(objective[0])
         self._largest = max(self._largest, abs(float(objective[0])))
@@ -125,7 +125,5 @@ class Lbfgs(Loop):
         self.run.begin_again(params)
         stops = self._look()
         self._tell(self._report)
-        if not stops and self.is_out_of_time():
-            self.status, stops = "out of time", True
-        if stops:
+        if stops or self.is_halted():
             raise StopIteration

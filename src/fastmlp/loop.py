@@ -54,6 +54,8 @@ class Epoch:
 
 
 Callback = Callable[[Epoch], Any]
+# Asked after each chunk: returns the status to end with, or None.
+Halted = Callable[[], str | None]
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Job:
     callback_every: int
     max_seconds: float
     progress: bool
+    halted: Halted = lambda: None
 
 
 class Loop:
@@ -132,13 +135,14 @@ class Loop:
             self._tell(report)
             if stops:
                 return
-            if self.is_out_of_time():
-                self.status = "out of time"
+            if self.is_halted():
                 return
 
-    def is_out_of_time(self) -> bool:
-        """Whether there is no time left."""
-        return time.perf_counter() - self._begin > self.job.max_seconds
+    def is_halted(self) -> bool:
+        """Whether there is no time left, or somebody else has said that it is enough; the status says which."""
+        status = "out of time" if time.perf_counter() - self._begin > self.job.max_seconds else self.job.halted()
+        self.status = status or self.status
+        return status is not None
 
     def _next_look(self) -> int:
         """How many epochs may be done before something has to be seen to."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.arguments import hidden_activations, hidden_sizes
-from fastmlp.initialise import Random
+from fastmlp.initialise import Remembered
 from fastmlp.network import Network
 from fastmlp.options import Activation, Loss, Problem, Snapshot, Solver
 from fastmlp.targets import Kind, named_loss
@@ -35,7 +35,7 @@ class TrainingState:
     Attributes
     ----------
     problem, run : what was minimised, and what the run has reached.
-    random : draws the next row orders.
+    random : what draws the next row orders.
     order : the order that the next one is a shuffle of.
     counted : the key and the number of the next one, where orders follow from these.
     n_rows, share, held_out : rows that X had, the share of them held out for validation, and their numbers, if any.
@@ -46,7 +46,7 @@ class TrainingState:
 
     problem: Problem
     run: Snapshot
-    random: Random
+    random: Remembered
     order: Array
     counted: tuple[int, int] | None
     n_rows: int
