@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPRegressor as MLPRegressor
     from fastmlp.network import Network as Network
     from fastmlp.storage import load as load
+    from fastmlp.sweep import Sweep as Sweep
+    from fastmlp.sweep import train_many as train_many
     from fastmlp.training import train as train
 
 __version__ = "0.1.0"
@@ -22,10 +24,12 @@ _HOMES = {
     "MLPRegressor": "estimators",
     "Network": "network",
     "load": "storage",
+    "Sweep": "sweep",
     "train": "training",
+    "train_many": "sweep",
 }
 _MODULES = ("plotting", "schedules")
-__all__ = ["MLPClassifier", "MLPRegressor", "Network", "load", "plotting", "schedules", "train"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Network", "Sweep", "load", "plotting", "schedules", "train", "train_many"]
 
 
 def __getattr__(name: str) -> Any:

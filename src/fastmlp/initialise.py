@@ -34,6 +34,7 @@ class Remembered:
 
     def __init__(self, random: Random) -> None:
         self._source: Any = None
+        self._state: Any
         if isinstance(random, np.random.Generator):
             self._source, self._state = type(random.bit_generator), random.bit_generator.state
         else:

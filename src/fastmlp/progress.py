@@ -34,3 +34,19 @@ def reporting(wanted: bool, epochs: int) -> Iterator[Report]:
             bar.update(task, completed=epoch, loss=loss, rate=rate, validation=shown)
 
         yield report
+
+
+@contextmanager
+def counting(wanted: bool, nets: int) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many nets are done."""
+    if not wanted:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("nets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("nets", total=nets)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,6 @@
+"""Many nets in one call: searches, cross-validation and ensembles."""
+
+from fastmlp.sweep.many import train_many
+from fastmlp.sweep.result import Sweep
+
+__all__ = ["Sweep", "train_many"]

@@ -1,0 +1,147 @@
+"""What each net of a sweep is asked for: from lists, grids or distributions to parameters of ``train``, seeds settled."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastmlp.arguments import random_source, whole
+from fastmlp.notices import warn
+from fastmlp.training import train
+
+Config = dict[str, Any]
+# What `train` takes beside X and y, with its defaults.
+DEFAULTS: Config = {
+    name: parameter.default
+    for name, parameter in inspect.signature(train).parameters.items()
+    if parameter.default is not inspect.Parameter.empty
+}
+# What the sweep sees to itself.
+OF_THE_SWEEP = ("threads", "progress")
+# Seeds drawn for those who gave none are below this.
+SEEDS = 1 << 63
+
+
+def expanded(configs: Any, n_draws: int | None, draw_seed: Any) -> list[Config]:
+    """A config for each net.
+
+    A list stays as it is; of a mapping of lists comes every combination, the last name in the alphabet varying fastest, as
+    in scikit-learn's ParameterGrid; with `n_draws` so many of these, no two alike, or, with distributions (anything with
+    ``rvs``), so many draws.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no config, one is no mapping, or a mapping holds neither lists nor distributions.
+    """
+    if isinstance(configs, Mapping):
+        return _of_mapping(configs, n_draws, draw_seed)
+    if n_draws is not None:
+        raise ValueError(
+            f"n_draws={n_draws!r}: there is nothing to draw from; give configs as a mapping of lists or distributions"
+        )
+    if isinstance(configs, str) or not isinstance(configs, Iterable):
+        raise TypeError(f"configs={configs!r}: give a list of dicts of train's parameters, or a mapping of lists")
+    chosen = list(configs)
+    for place, config in enumerate(chosen):
+        if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
+            raise TypeError(f"configs[{place}]={config!r}: give a dict of train's parameters by name")
+    if not chosen:
+        raise ValueError("configs is empty: give at least one dict of train's parameters, {} for its defaults")
+    return [dict(config) for config in chosen]
+
+
+def _of_mapping(configs: Mapping[str, Any], n_draws: int | None, draw_seed: Any) -> list[Config]:
+    names = sorted(configs)
+    drawn = [name for name in names if hasattr(configs[name], "rvs")]
+    values: dict[str, Any] = {name: configs[name] if name in drawn else _listed(name, configs[name]) for name in names}
+    if drawn and n_draws is None:
+        raise ValueError(f"n_draws=None: configs[{drawn[0]!r}] is a distribution; say how many configs to draw")
+    if n_draws is None:
+        return [dict(zip(names, point, strict=True)) for point in itertools.product(*values.values())]
+    n_draws, random = whole("n_draws", n_draws), random_source(draw_seed)
+    if not drawn:
+        return _some_of_grid(values, n_draws, random)
+    return [
+        {
+            name: _plain(values[name].rvs(random_state=random))
+            if name in drawn
+            else values[name][int(_integer(random, len(values[name])))]
+            for name in names
+        }
+        for _ in range(n_draws)
+    ]
+
+
+def _some_of_grid(values: dict[str, Any], n_draws: int, random: Any) -> list[Config]:
+    size = math.prod(map(len, values.values()))
+    if n_draws > size:
+        warn(f"n_draws={n_draws} is more than the {size} combinations there are; each is taken once", UserWarning)
+    points = []
+    for number in random.permutation(size)[:n_draws].tolist():
+        rest, point = number, Config()
+        for name in reversed(values):
+            rest, place = divmod(rest, len(values[name]))
+            point[name] = values[name][place]
+        points.append(dict(reversed(point.items())))
+    return points
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable) or isinstance(values, Mapping):
+        raise TypeError(f"configs[{name!r}]={values!r}: give a list of values to try, or what has rvs to draw from")
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if not listed:
+        raise ValueError(f"configs[{name!r}] is empty: give at least one value to try, or leave {name} out")
+    return listed
+
+
+def _integer(random: Any, below: int) -> Any:
+    return random.integers(below) if isinstance(random, np.random.Generator) else random.randint(below)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of Python's own, which read better."""
+    return value.item() if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0) else value
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise TypeError where one of the names is no parameter of a net."""
+    for name in names:
+        if name in OF_THE_SWEEP:
+            raise TypeError(f"{name}: the nets share the sweep's; give it to train_many")
+        if name not in DEFAULTS:
+            near = difflib.get_close_matches(name, DEFAULTS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see fastmlp.train for those there are"
+            raise TypeError(f"{name}: train has no such parameter; {hint}")
+
+
+def settle_seeds(configs: list[Config], common: Mapping[str, Any]) -> None:
+    """Give each config a seed of its own, so that it says all about its net.
+
+    An int stays. Where several configs share a Generator, each gets one of its children (``Generator.spawn``), and of a
+    RandomState an int drawn from it, in the configs' order. Where there is no seed one is drawn.
+    """
+    shared: dict[int, list[Config]] = {}
+    for config in configs:
+        seed = config.setdefault("seed", common.get("seed"))
+        if seed is None or isinstance(seed, np.random.Generator | np.random.RandomState):
+            shared.setdefault(id(seed), []).append(config)
+    for those in shared.values():
+        seed = those[0]["seed"]
+        if seed is None:
+            seeds: Any = np.random.default_rng().integers(SEEDS, size=len(those)).tolist()
+        elif len(those) == 1:
+            continue
+        elif isinstance(seed, np.random.Generator):
+            seeds = seed.spawn(len(those))
+        else:
+            seeds = [np.random.RandomState(number) for number in seed.randint(1 << 31, size=len(those), dtype=np.int64)]
+        for config, own in zip(those, seeds, strict=True):
+            config["seed"] = own

@@ -1,0 +1,29 @@
+"""A word from outside that trainings end."""
+
+from __future__ import annotations
+
+import math
+import time
+
+
+class Halt:
+    """Asked after each chunk of a training; several share it.
+
+    Parameters
+    ----------
+    max_seconds : from now on, for all together.
+    """
+
+    def __init__(self, max_seconds: float = math.inf) -> None:
+        self._deadline = time.monotonic() + max_seconds
+        self._status: str | None = None
+
+    def say(self, status: str) -> None:
+        """End all trainings with this status."""
+        self._status = status
+
+    def __call__(self) -> str | None:
+        """The status to end with, or None."""
+        if self._status is None and time.monotonic() > self._deadline:
+            self._status = "out of time"
+        return self._status

@@ -1,0 +1,134 @@
+"""The trainings of a sweep: what each is, what it costs, and what comes of it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.fitting import draw, trained
+from fastmlp.loop import Halted
+from fastmlp.network import Network
+from fastmlp.samples import Source
+from fastmlp.setup import Setup, set_up
+from fastmlp.sweep.configs import DEFAULTS, Config, check_names
+
+
+@dataclass
+class Outcome:
+    """What came of a net.
+
+    Attributes
+    ----------
+    place : the net's place in the sweep.
+    network : None where there is none.
+    status : the network's, or "failed", "out of time" or "interrupted" where none came to be.
+    error : why it failed, or None.
+    seconds : what it took, its share where it was trained beside others.
+    """
+
+    place: int
+    network: Network | None
+    status: str
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+def missing(place: int, status: str | None) -> Outcome:
+    """What came of a net that nobody came to train."""
+    return Outcome(place, None, status or "interrupted")
+
+
+@dataclass
+class Task:
+    """A net to train, checked."""
+
+    place: int
+    setup: Setup
+
+    @property
+    def cost(self) -> float:
+        """Roughly the multiplications of a training."""
+        sizes, epochs = self.setup.problem.sizes, self.setup.epochs
+        weights = sum(a * b for a, b in pairwise(sizes))
+        return float(weights + 8 * sum(sizes[1:])) * self.setup.samples.n_chosen * epochs
+
+    def run(self, halted: Halted) -> list[Outcome]:
+        """Train the net."""
+        begin = time.perf_counter()
+        try:
+            network, _ = trained(draw(self.setup), halted)
+        except Exception as error:  # one net must not end the others
+            return [Outcome(self.place, None, "failed", error, time.perf_counter() - begin)]
+        return [Outcome(self.place, network, network.status, None, time.perf_counter() - begin)]
+
+
+class Setups:
+    """Sets nets up, alike ones once: where configs differ by their seeds alone, all else is checked for the first.
+
+    Parameters
+    ----------
+    source : X and y.
+    common : parameters of ``train`` that hold where a config has none.
+    """
+
+    def __init__(self, source: Source, common: Mapping[str, Any]) -> None:
+        self._source, self._asked = source, {**DEFAULTS, **common, "threads": 1}
+        self._known: dict[Any, Setup] = {}
+
+    def of(self, config: Config, rows: NDArray[np.intp] | None) -> Setup:
+        """The setup of a config, its seed settled, on some of the rows or all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is not what it must be.
+        """
+        check_names(config)
+        key = _key(config, rows)
+        known = self._known.get(key) if key is not None else None
+        if known is None:
+            known = set_up(self._source, {**self._asked, **config}, rows)
+            if key is not None and known.before.net is None:
+                self._known[key] = known
+        # Each its own samples: rows held out are noted there.
+        setup = copy.copy(known)
+        setup.samples, setup.seed = copy.copy(known.samples), config["seed"]
+        return setup
+
+    def raise_if_common(self, error: Exception | None) -> None:
+        """Raise where the parameters that all nets share lead to this very error by themselves."""
+        try:
+            set_up(self._source, self._asked)
+        except (TypeError, ValueError) as ours:
+            if str(ours) == str(error):
+                raise
+
+
+def _key(config: Config, rows: Any) -> Any:
+    """What is alike where all but the seed is; None where that cannot be told."""
+    key = tuple((name, type(value), value) for name, value in config.items() if name != "seed")
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return (*key, id(rows))
+
+
+def tasks_of(
+    setups: Setups, configs: Sequence[Config], rows: Sequence[NDArray[np.intp]] | None
+) -> tuple[list[Task], list[Outcome]]:
+    """The nets to train, and those that were asked for what there is not."""
+    tasks, failed = [], []
+    for place, config in enumerate(configs):
+        try:
+            tasks.append(Task(place, setups.of(config, None if rows is None else rows[place])))
+        except (TypeError, ValueError) as error:
+            failed.append(Outcome(place, None, "failed", error))
+    return tasks, failed
