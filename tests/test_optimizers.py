@@ -12,7 +12,7 @@ from fastmlp.kernels.blocks import begin_with, in_groups, in_rows, new_state, pl
 from fastmlp.kernels.epochs import memories_of_state, net_of
 from fastmlp.kernels.jit import passing_entry
 from fastmlp.kernels.optimizers import MOMENTS, settings_array
-from fastmlp.kernels.vectors import memory
+from fastmlp.kernels.vectors import fill, memory
 from fastmlp.options import Hyperparameters, Loss, Solver
 from table import NETS, SOLVERS, TANH, Case, relative_error, worst_error
 
@@ -27,6 +27,7 @@ def compiled(share):
     def update(layers, shape, state, solver, settings, rate, l2, scale, step, here, q0):
         net = net_of(layers, shape)
         zero, one = np.int64(0), np.int64(1)
+        rate, l2, scale = fill(settings, rate), fill(settings, l2), fill(settings, scale)
         share(
             net, memories_of_state(state), solver, memory(settings), rate, l2, scale, step, here, q0, True, zero, one
         )  # fmt: skip

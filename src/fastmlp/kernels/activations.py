@@ -20,7 +20,7 @@ from fastmlp.kernels.curves import (
 )
 from fastmlp.kernels.elementary import logistic, tanh
 from fastmlp.kernels.jit import routine
-from fastmlp.kernels.vectors import fill, lanes, load, number, select, store
+from fastmlp.kernels.vectors import fill, fma, lanes, load, number, select, store
 from fastmlp.options import Activation
 
 
@@ -81,12 +81,12 @@ def activate_backward(activation, panel, start, delta0, step, units, vectors):
         for unit in range(units):
             for i in range(start + unit * step, start + unit * step + vectors * width, width):
                 a = load(panel, i)
-                store(panel, i + there, load(panel, i + there) * (one - a * a))
+                store(panel, i + there, load(panel, i + there) * fma(zero - a, a, one))
     elif activation == Activation.LOGISTIC:
         for unit in range(units):
             for i in range(start + unit * step, start + unit * step + vectors * width, width):
                 a = load(panel, i)
-                store(panel, i + there, load(panel, i + there) * (a * (one - a)))
+                store(panel, i + there, load(panel, i + there) * fma(zero - a, a, a))
     elif activation == Activation.RELU:
         for unit in range(units):
             for i in range(start + unit * step, start + unit * step + vectors * width, width):

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastmlp.kernels.vectors import FEATURES, FMA, call, constant, is_float32
+from fastmlp.kernels.vectors import EXACT, FEATURES, FMA, call, constant, is_float32
 
 # exp(r) = 1 + r + r^2 q(r) for |r| <= ln(2) / 2: relative error 2^-26 in float32, 2^-55.6 in float64.
 EXP_32 = (0.5000000061993178, 0.16666542991849068, 0.04166628186083463, 0.008366583995313105, 0.0013946459911789511)
@@ -60,16 +60,16 @@ class Lanes:
         return Lanes(self.builder, value)
 
     def __add__(self, other: Lanes | float) -> Lanes:
-        return self.new(self.builder.fadd(self.value, self.like(other)))
+        return self.new(self.builder.fadd(self.value, self.like(other), flags=EXACT))
 
     def __sub__(self, other: Lanes | float) -> Lanes:
-        return self.new(self.builder.fsub(self.value, self.like(other)))
+        return self.new(self.builder.fsub(self.value, self.like(other), flags=EXACT))
 
     def __mul__(self, other: Lanes | float) -> Lanes:
-        return self.new(self.builder.fmul(self.value, self.like(other)))
+        return self.new(self.builder.fmul(self.value, self.like(other), flags=EXACT))
 
     def __truediv__(self, other: Lanes | float) -> Lanes:
-        return self.new(self.builder.fdiv(self.value, self.like(other)))
+        return self.new(self.builder.fdiv(self.value, self.like(other), flags=EXACT))
 
     def __neg__(self) -> Lanes:
         return self.new(self.builder.fneg(self.value))

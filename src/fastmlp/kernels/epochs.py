@@ -38,11 +38,11 @@ from fastmlp.kernels.blocks import (
 from fastmlp.kernels.blockwise import forward, gradients, prepare_share, update_share
 from fastmlp.kernels.elementary import exp
 from fastmlp.kernels.jit import entry, kernel, routine, with_parts
-from fastmlp.kernels.losses import softmax
+from fastmlp.kernels.losses import l2_penalty, softmax
 from fastmlp.kernels.optimizers import Setting
 from fastmlp.kernels.shares import added, gather, parts_of
 from fastmlp.kernels.threads import begin, meet
-from fastmlp.kernels.vectors import fill, lanes, least, load, memory, number, store, table, total
+from fastmlp.kernels.vectors import every, fill, first_lane, lanes, least, load, memory, number, store, table, total
 from fastmlp.options import Activation, Loss, Solver, Status
 
 
@@ -67,13 +67,14 @@ def sum_of(values, lo, hi):
 
 
 @kernel
-def penalty_of(net, squares, step, l1, l2):
-    """What the penalties add to the objective, from the sums over the weights that the last update has left."""
-    penalty, first = number(squares, 0), 2 * net.n_squares * (step % 2)
-    if l2 > 0:
-        penalty += l2 / number(squares, 2) * sum_of(squares, first, first + net.n_squares)
-    if l1 > 0:
-        penalty += l1 * sum_of(squares, first + net.n_squares, first + 2 * net.n_squares)
+def penalty_of(net, settings, squares, step, l2):
+    """What the penalties add to the objective, from the sums over the weights that the last update has left: a vector."""
+    penalty, first = fill(squares, number(squares, 0)), 2 * net.n_squares * (step % 2)
+    if first_lane(l2) > 0:
+        penalty = l2_penalty(squares, l2, fill(squares, sum_of(squares, first, first + net.n_squares)))
+    if settings[Setting.L1] > 0:
+        sums = sum_of(squares, first + net.n_squares, first + 2 * net.n_squares)
+        penalty = penalty + every(settings, Setting.L1) * fill(squares, sums)
     return penalty
 
 
@@ -127,8 +128,8 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
     # All threads keep the sum of the epoch's objectives, each for itself: all must see where it stalls.
     epoch_loss, epoch_rest = running[EPOCH_LOSS], running[EPOCH_REST]
     epoch, start = done // data.n_samples, done % data.n_samples
-    l1, patience = settings[Setting.L1], settings[Setting.PATIENCE]
-    prepares = l1 > zero or settings[Setting.MAX_GRAD_NORM] > zero
+    wholes, patience = fill(running, whole_weight), settings[Setting.PATIENCE]
+    prepares = settings[Setting.L1] > zero or settings[Setting.MAX_GRAD_NORM] > zero
     # Without steps an epoch has one gradient, to which its batches add by their weight.
     adds_up = solver == Solver.LBFGS
     status = Status.RUNNING
@@ -148,26 +149,28 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
         round_ = 0
         weight = total_of(net, running, np.int64(WEIGHT), size) if net.weighted else number(running, size)
         if weight > zero:
-            l2 = settings[Setting.L2]
+            l2, weights = every(settings, Setting.L2), fill(running, weight)
             if settings[Setting.L2_PER_SAMPLE] > zero:
-                l2 = l2 / (whole_weight if adds_up else weight)
-            objective = total_of(net, running, np.int64(0), size) / weight + penalty_of(net, state.squares, step, l1, l2)
-            if not abs(objective) < number(running, 1) / zero:
+                l2 = l2 / (wholes if adds_up else weights)
+            objective = fill(running, total_of(net, running, np.int64(0), size)) / weights
+            objective = objective + penalty_of(net, settings, state.squares, step, l2)
+            if not abs(first_lane(objective)) < number(running, 1) / zero:
                 status = Status.DIVERGED
                 continue
-            epoch_loss, epoch_rest = added(epoch_loss, epoch_rest, objective * weight)
+            epoch_loss, epoch_rest = added(epoch_loss, epoch_rest, first_lane(objective * weights))
             if net.learns:
-                scale = number(running, 1) / weight
+                scale = fill(running, number(running, 1)) / weights
                 if prepares:
                     prepare_share(net, state, settings, l2, scale, here, rank, threads)
                     goal = meet(sync, threads, goal)
-                    factor = shrinkage(state.norms, net.n_norms, settings[Setting.MAX_GRAD_NORM])
+                    factor = fill(running, shrinkage(state.norms, net.n_norms, settings[Setting.MAX_GRAD_NORM]))
                     scale, l2 = scale * factor, l2 * factor
                 if adds_up:
-                    scale, l2 = scale * (weight / whole_weight), l2 * (weight / whole_weight)
+                    scale, l2 = scale * (weights / wholes), l2 * (weights / wholes)
                 q0 = 2 * net.n_squares * ((step + 1) % 2)
+                rate = fill(rates, rates[epoch])
                 update_share(
-                    net, state, solver, settings, rates[epoch], l2, scale, step + 1, here, q0, prepares, rank, threads
+                    net, state, solver, settings, rate, l2, scale, step + 1, here, q0, prepares, rank, threads
                 )  # fmt: skip
                 step += 1
                 here = net.n_parameters - here
@@ -176,7 +179,7 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
         done += size
         start += size
         if start == data.n_samples:
-            loss = (epoch_loss + epoch_rest) / whole_weight
+            loss = first_lane(fill(running, epoch_loss + epoch_rest) / wholes)
             epoch_loss, epoch_rest = zero, zero
             if rank == 0:
                 losses[epoch] = loss

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastmlp.kernels.elementary import exp, log
 from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.optimizers import Setting
-from fastmlp.kernels.vectors import fill, first, fma, lanes, load, magnitude, number, select, store, total
+from fastmlp.kernels.vectors import every, fill, first, fma, lanes, load, magnitude, number, select, store, total
 from fastmlp.options import Loss
 
 # One logarithm serves this many vectors: the sums of exponentials of up to 4,096 classes multiply without overflow.
@@ -17,6 +17,13 @@ VECTORS_PER_LOG = 8
 # Of two classes the sum is at most 2.
 VECTORS_PER_LOG_OF_TWO = 16
 MOST_CLASSES_PER_LOG = 4096
+
+
+@kernel
+def l2_penalty(running, l2, squares):
+    """l2 / 2 times the sum of the squared weights; 0 where l2 is, however large they are."""
+    zero, half = fill(running, number(running, 0)), fill(running, number(running, 1) / number(running, 2))
+    return select(l2 > zero, l2 * half * squares, zero)
 
 
 @kernel
@@ -130,8 +137,8 @@ def by_outputs(net, settings, z, z0, outputs, y, y0, count):
     """The losses that are sums over the outputs, and their slopes."""
     width, step, loss = lanes(z), net.stride, net.loss
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
-    half, limit = one / (one + one), fill(z, settings[Setting.DELTA])
-    fall = zero - fill(z, settings[Setting.QUANTILE])
+    half, limit = one / (one + one), every(settings, Setting.DELTA)
+    fall = zero - every(settings, Setting.QUANTILE)
     rise = one + fall
     losses = zero
     for v in range((count + width - 1) // width):

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.blocks import PAD
 from fastmlp.kernels.elementary import expm1
 from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.vectors import (
+    every,
     fill,
     first,
     fma,
@@ -31,34 +33,13 @@ MOMENTS = {Solver.SGD: 1, Solver.ADAM: 2, Solver.ADAMW: 2, Solver.RMSPROP: 2, So
 
 
 class Setting(IntEnum):
-    """Places in the array of hyper-parameters, which carries the working dtype."""
+    """Places in the array of hyper-parameters, of the working dtype: a vector for each, so that lanes may differ."""
 
-    L2 = 0
-    MOMENTUM = 1
-    NESTEROV = 2
-    BETA_1 = 3
-    BETA_2 = 4
-    ONE_MINUS_BETA_1 = 5
-    ONE_MINUS_BETA_2 = 6
-    LOG_BETA_1 = 7
-    LOG_BETA_2 = 8
-    EPSILON = 9
-    L2_PER_SAMPLE = 10
-    EPSILON_INSIDE = 11
-    L1 = 12
-    WEIGHT_DECAY = 13
-    RHO = 14
-    ONE_MINUS_RHO = 15
-    ETA_MINUS = 16
-    ETA_PLUS = 17
-    LEAST_STEP = 18
-    MOST_STEP = 19
-    MAX_GRAD_NORM = 20
-    LABEL_SMOOTHING = 21
-    DELTA = 22
-    QUANTILE = 23
-    PATIENCE = 24
-    TOL = 25
+    (
+        L2, MOMENTUM, NESTEROV, BETA_1, BETA_2, ONE_MINUS_BETA_1, ONE_MINUS_BETA_2, LOG_BETA_1, LOG_BETA_2, EPSILON,
+        L2_PER_SAMPLE, EPSILON_INSIDE, L1, WEIGHT_DECAY, RHO, ONE_MINUS_RHO, ETA_MINUS, ETA_PLUS, LEAST_STEP, MOST_STEP,
+        MAX_GRAD_NORM, LABEL_SMOOTHING, DELTA, QUANTILE, PATIENCE, TOL
+    ) = range(0, 26 * PAD, PAD)  # fmt: skip
 
 
 NAMED = (
@@ -69,7 +50,7 @@ NAMED = (
 
 def settings_array(solver: Solver, chosen: Hyperparameters, dtype: Any) -> NDArray[Any]:
     """The hyper-parameters at the places of `Setting`; what float32 would round badly is computed in float64 here."""
-    settings = np.zeros(len(Setting), dtype)
+    settings = np.zeros(len(Setting) * PAD, dtype)
     for name in NAMED:
         settings[Setting[name.upper()]] = getattr(chosen, name)
     settings[Setting.ONE_MINUS_BETA_1] = 1 - chosen.beta_1
@@ -81,16 +62,16 @@ def settings_array(solver: Solver, chosen: Hyperparameters, dtype: Any) -> NDArr
     settings[Setting.WEIGHT_DECAY] = chosen.weight_decay if solver == Solver.ADAMW else 0.0
     settings[Setting.ETA_MINUS], settings[Setting.ETA_PLUS] = chosen.etas
     settings[Setting.LEAST_STEP], settings[Setting.MOST_STEP] = chosen.step_sizes
-    return settings
+    return settings.reshape(-1, PAD)[:, :1].repeat(PAD, axis=1).reshape(-1)
 
 
 @kernel
 def update(net, state, solver, settings, rate, l2, scale, step, here, lo, hi, place):
     """Step from the parameters at `here` to those at the other place, for those from `lo` to `hi`.
 
-    `scale` turns the summed gradient into a mean, and `step` counts the updates from 1. The sums of squared weights go to
-    `place`, lane by lane, and those of absolute weights, if they are asked for, as far behind as there are squares; nowhere
-    where that is negative, as for biases.
+    `rate`, `l2` and `scale` are vectors: the last turns the summed gradient into a mean. `step` counts the updates from 1.
+    The sums of squared weights go to `place`, lane by lane, and those of absolute weights, if they are asked for, as far
+    behind as there are squares; nowhere where that is negative, as for biases.
     """
     if solver == Solver.SGD:
         squares = sgd(net, state, settings, rate, l2, scale, here, lo, hi)
@@ -113,9 +94,9 @@ def sgd(net, state, settings, rate, l2, scale, here, lo, hi):
     """v = momentum v - rate g; w = w + v, or with Nesterov's look ahead w = w + momentum v - rate g."""
     params, velocity, width = state.params, state.moments, lanes(state.params)
     there, zero = net.n_parameters - here, fill(params, number(params, 0))
-    rates = zero - fill(params, rate)
+    rates = zero - rate
     momentum, nesterov = settings[Setting.MOMENTUM], settings[Setting.NESTEROV] > 0
-    momenta, squares = fill(params, momentum), zero
+    momenta, squares = every(settings, Setting.MOMENTUM), zero
     if momentum == 0:
         for i in range(lo, hi, width):
             w = load(params, here + i)
@@ -142,14 +123,14 @@ def adam(net, state, settings, rate, l2, scale, step, here, lo, hi):
     """
     params, moments, width = state.params, state.moments, lanes(state.params)
     there, zero, size = net.n_parameters - here, fill(params, number(params, 0)), net.n_parameters
-    beta_1, rest_1 = fill(params, settings[Setting.BETA_1]), fill(params, settings[Setting.ONE_MINUS_BETA_1])
-    beta_2, rest_2 = fill(params, settings[Setting.BETA_2]), fill(params, settings[Setting.ONE_MINUS_BETA_2])
+    beta_1, rest_1 = every(settings, Setting.BETA_1), every(settings, Setting.ONE_MINUS_BETA_1)
+    beta_2, rest_2 = every(settings, Setting.BETA_2), every(settings, Setting.ONE_MINUS_BETA_2)
     steps = fill(params, number(params, step))
-    correction_1 = zero - expm1(steps * fill(params, settings[Setting.LOG_BETA_1]))
-    root_2 = sqrt(zero - expm1(steps * fill(params, settings[Setting.LOG_BETA_2])))
-    rates = (zero - fill(params, rate)) * root_2 / correction_1
-    keeps = fill(params, number(params, 1) - rate * settings[Setting.WEIGHT_DECAY])
-    one, epsilon, squares = fill(params, number(params, 1)), fill(params, settings[Setting.EPSILON]), zero
+    correction_1 = zero - expm1(steps * every(settings, Setting.LOG_BETA_1))
+    root_2 = sqrt(zero - expm1(steps * every(settings, Setting.LOG_BETA_2)))
+    rates = (zero - rate) * root_2 / correction_1
+    one, epsilon, squares = fill(params, number(params, 1)), every(settings, Setting.EPSILON), zero
+    keeps = one - rate * every(settings, Setting.WEIGHT_DECAY)
     if settings[Setting.EPSILON_INSIDE] == 0:
         epsilon = epsilon * root_2
     for i in range(lo, hi, width):
@@ -171,9 +152,9 @@ def rmsprop(net, state, settings, rate, l2, scale, here, lo, hi):
     """v = rho v + (1 - rho) g^2; b = momentum b + g / (sqrt(v) + epsilon); w = w - rate b."""
     params, moments, width = state.params, state.moments, lanes(state.params)
     there, zero, size = net.n_parameters - here, fill(params, number(params, 0)), net.n_parameters
-    rates, momenta = zero - fill(params, rate), fill(params, settings[Setting.MOMENTUM])
-    rho, rest = fill(params, settings[Setting.RHO]), fill(params, settings[Setting.ONE_MINUS_RHO])
-    epsilon, squares = fill(params, settings[Setting.EPSILON]), zero
+    rates, momenta = zero - rate, every(settings, Setting.MOMENTUM)
+    rho, rest = every(settings, Setting.RHO), every(settings, Setting.ONE_MINUS_RHO)
+    epsilon, squares = every(settings, Setting.EPSILON), zero
     for i in range(lo, hi, width):
         w = load(params, here + i)
         g = gradient_at(net, state, l2, scale, w, i)
@@ -192,15 +173,15 @@ def rprop(net, state, settings, rate, l2, scale, step, here, lo, hi):
     """A step for each parameter, longer where the gradient kept its sign, shorter where it did not (iRprop-)."""
     params, moments, width = state.params, state.moments, lanes(state.params)
     there, zero, size = net.n_parameters - here, fill(params, number(params, 0)), net.n_parameters
-    down, up = fill(params, settings[Setting.ETA_MINUS]), fill(params, settings[Setting.ETA_PLUS])
-    least, most = fill(params, settings[Setting.LEAST_STEP]), fill(params, settings[Setting.MOST_STEP])
+    down, up = every(settings, Setting.ETA_MINUS), every(settings, Setting.ETA_PLUS)
+    least, most = every(settings, Setting.LEAST_STEP), every(settings, Setting.MOST_STEP)
     one, squares = fill(params, number(params, 1)), zero
     for i in range(lo, hi, width):
         w = load(params, here + i)
         g = gradient_at(net, state, l2, scale, w, i)
         sizes = load(moments, size + i)
         if step == 1:
-            sizes = fill(params, rate)
+            sizes = rate
         agreement = load(moments, i) * g
         sizes = sizes * select(agreement > zero, up, select(agreement < zero, down, one))
         sizes = select(sizes < least, least, select(sizes > most, most, sizes))
@@ -231,7 +212,7 @@ def prepare(net, state, settings, l2, scale, here, lo, hi):
     """Add the slope of the absolute weights to the gradient, and sum the squares of what the whole gradient is then."""
     params, gradient, width = state.params, state.gradient, lanes(state.params)
     zero = fill(params, number(params, 0))
-    slopes, squares = fill(params, settings[Setting.L1] / scale), zero
+    slopes, squares = every(settings, Setting.L1) / scale, zero
     for i in range(lo, hi, width):
         w = load(params, here + i)
         slope = select(first(params, net.n_weights - i), sign(params, w) * slopes, zero)
@@ -262,9 +243,8 @@ def sign(params, x):
 @kernel
 def gradient_at(net, state, l2, scale, w, i):
     """The gradient of the mean loss and of the penalty, of which biases are free."""
-    zero, decays = fill(state.params, number(state.params, 0)), fill(state.params, l2)
-    decays = select(first(state.params, net.n_weights - i), decays, zero)
-    return fma(decays, w, load(state.gradient, i) * fill(state.params, scale))
+    decays = select(first(state.params, net.n_weights - i), l2, fill(state.params, number(state.params, 0)))
+    return fma(decays, w, load(state.gradient, i) * scale)
 
 
 @kernel

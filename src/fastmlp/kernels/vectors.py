@@ -37,6 +37,9 @@ FLOAT32_LANES = int(os.environ.get(LANES_VARIABLE) or (16 if FEATURES.get("avx51
 FMA = "llvm.fma" if FEATURES.get("fma") or FEATURES.get("neon") else "llvm.fmuladd"
 BYTES = {types.float32: 4, types.float64: 8}
 I32 = ir.IntType(32)
+# The flags of vectors' arithmetic, in place of those that Numba would give it: each operation is rounded by itself,
+# wherever it stands, so that two kernels that write the same formula compute the same bits.
+EXACT = ("nsz",)
 
 
 class VectorType(types.Type):
@@ -181,7 +184,8 @@ def first_lanes(builder: ir.IRBuilder, lanes: int, count: ir.Value) -> ir.Value:
 def add_pairs(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     """Sums of neighbouring lanes: those of `a`, then those of `b`."""
     lanes = range(0, 2 * a.type.count, 2)
-    return builder.fadd(shuffle(builder, a, b, list(lanes)), shuffle(builder, a, b, [lane + 1 for lane in lanes]))
+    odd = shuffle(builder, a, b, [lane + 1 for lane in lanes])
+    return builder.fadd(shuffle(builder, a, b, list(lanes)), odd, flags=EXACT)
 
 
 # What the kernels write.
@@ -283,6 +287,18 @@ def fill(typingctx: Any, array: Any, value: Any) -> Any:
 
 
 @intrinsic
+def every(typingctx: Any, array: Any, place: Any) -> Any:
+    """The vector at a place that a constant names, of settings that have one for each."""
+    vector = VectorType(array.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], place, types.int64)
+        return load_at(builder, ir_vector(vector), data_of(context, builder, array, args[0]), index)
+
+    return vector(array, place), codegen
+
+
+@intrinsic
 def first(typingctx: Any, array: Any, count: Any) -> Any:
     """The mask of the lanes below `count`."""
     lanes_of = VectorType(array.dtype).lanes
@@ -342,8 +358,19 @@ def total(typingctx: Any, a: Any) -> Any:
         while value.type.count > 1:
             lanes_of = list(range(0, value.type.count, 2))
             odd = [lane + 1 for lane in lanes_of]
-            value = builder.fadd(shuffle(builder, value, value, lanes_of), shuffle(builder, value, value, odd))
+            even = shuffle(builder, value, value, lanes_of)
+            value = builder.fadd(even, shuffle(builder, value, value, odd), flags=EXACT)
         return builder.extract_element(value, ir.Constant(I32, 0))
+
+    return a.dtype(a), codegen
+
+
+@intrinsic
+def first_lane(typingctx: Any, a: Any) -> Any:
+    """The first lane: of vectors that have the same in each, their value."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], ir.Constant(I32, 0))
 
     return a.dtype(a), codegen
 
@@ -385,7 +412,7 @@ for _symbol, _method in (
     (operator.mul, ir.IRBuilder.fmul),
     (operator.truediv, ir.IRBuilder.fdiv),
 ):
-    _define(_symbol, _method, lambda vector: vector)
+    _define(_symbol, lambda builder, a, b, method=_method: method(builder, a, b, flags=EXACT), lambda vector: vector)
 
 for _symbol, _sign in ((operator.lt, "<"), (operator.gt, ">"), (operator.eq, "==")):
     # Ordered: a NaN compares false, so select(a < b, b, a) keeps a NaN in a.
