@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,8 @@ NORMALS = {
     "lecun_normal": lambda fan_in, fan_out: fan_in,
 }
 NAMES = ("glorot_uniform", *NORMALS)
+# Nets with no more parameters than these have their scales remembered: thousands are drawn in a row.
+MOST_REMEMBERED = 4096
 # Keys are drawn below this.
 KEYS = 1 << 62
 
@@ -71,27 +74,43 @@ def start_params(
         If `init` is neither a name nor a pair (weights, biases).
     """
     if isinstance(init, str):
-        weights, biases = _draw(init, sizes, random, uniform_factor)
-    elif isinstance(init, Sequence) and len(init) == 2:
-        weights, biases = _given(init[0], init[1], sizes)
-    else:
+        return _draw(init, tuple(sizes), random, uniform_factor)
+    if not isinstance(init, Sequence) or len(init) != 2:
         raise TypeError(f"init={init!r}: give a name ({', '.join(NAMES)}) or a pair (weights, biases)")
+    weights, biases = _given(init[0], init[1], sizes)
     return np.concatenate([part.ravel() for part in (*weights, *biases)])
 
 
-def _draw(name: str, sizes: Sequence[int], random: Random, uniform_factor: float) -> tuple[list[Any], list[Any]]:
-    weights, biases = [], []
-    for fan_in, fan_out in pairwise(sizes):
-        if name == "glorot_uniform":
-            bound = math.sqrt(uniform_factor / (fan_in + fan_out))
-            weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
-            biases.append(random.uniform(-bound, bound, fan_out))
-        elif name in NORMALS:
-            weights.append(random.standard_normal((fan_in, fan_out)) / math.sqrt(NORMALS[name](fan_in, fan_out)))
-            biases.append(np.zeros(fan_out))
-        else:
-            raise ValueError(f"init={name!r} is unknown: choose one of {', '.join(NAMES)}, or give (weights, biases)")
-    return weights, biases
+def _draw(name: str, sizes: tuple[int, ...], random: Random, uniform_factor: float) -> NDArray[np.float64]:
+    """One draw for all layers: it has the numbers that one for each would have."""
+    is_small = sum((a + 1) * b for a, b in pairwise(sizes)) <= MOST_REMEMBERED
+    if name == "glorot_uniform":
+        bounds, places = (_uniform if is_small else _uniform.__wrapped__)(sizes, uniform_factor)
+        return np.asarray((random.random(bounds.size) * (2 * bounds) - bounds)[places])
+    if name not in NORMALS:
+        raise ValueError(f"init={name!r} is unknown: choose one of {', '.join(NAMES)}, or give (weights, biases)")
+    scales = (_scales if is_small else _scales.__wrapped__)(name, sizes)
+    params = np.zeros(scales.size + sum(sizes[1:]))
+    np.divide(random.standard_normal(scales.size), scales, out=params[: scales.size])
+    return params
+
+
+@lru_cache(maxsize=64)
+def _uniform(sizes: tuple[int, ...], factor: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The bound of each number in the order of the draws, a layer's weights and then its biases, and where params stand."""
+    layers = list(pairwise(sizes))
+    bounds = [np.full((fan_in + 1) * fan_out, math.sqrt(factor / (fan_in + fan_out))) for fan_in, fan_out in layers]
+    starts = np.cumsum([0, *((fan_in + 1) * fan_out for fan_in, fan_out in layers)])
+    weights = [start + np.arange(a * b) for start, (a, b) in zip(starts, layers, strict=False)]
+    biases = [start + np.arange(a * b, (a + 1) * b) for start, (a, b) in zip(starts, layers, strict=False)]
+    return np.concatenate(bounds), np.concatenate([*weights, *biases])
+
+
+@lru_cache(maxsize=64)
+def _scales(name: str, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """What each weight of a standard normal distribution is divided by."""
+    layers = pairwise(sizes)
+    return np.concatenate([np.full(a * b, math.sqrt(NORMALS[name](a, b))) for a, b in layers])
 
 
 def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Sequence[int]) -> tuple[list[Any], list[Any]]:

@@ -198,16 +198,17 @@ def plan(
     dropout: Sequence[float] = (),
     weighted: bool = False,
     learns: bool = True,
+    stride: int | None = None,
 ) -> Net:
     """Lay out a net of ``len(sizes) - 1`` layers for batches of `batch_size`.
 
     `activations` has one code for each hidden layer, and `dropout` a share or nothing at all; the output's activation
-    belongs to the loss.
+    belongs to the loss. A `stride` in place of its own leaves room for nets abreast.
     """
     narrow, wide, block = is_narrow(sizes), is_wide(sizes), block_size(sizes, np.dtype(dtype).itemsize)
     parts, slab = (1, min(batch_size, LARGEST_SLAB)) if wide else parts_and_block(batch_size, block, narrow)
     block = min(block, slab)
-    stride = slab if narrow else uneven(slab)
+    stride = stride or (slab if narrow else uneven(slab))
     # What threads can divide among themselves: a wide net's blocks, units and inputs, or the parts of a batch.
     shares = max(-(-slab // block), *(-(-size // PAD) for size in sizes)) if wide else parts
     n_weights = sum(a * b for a, b in pairwise(sizes))

@@ -38,7 +38,7 @@ from fastmlp.kernels.losses import loss_backward, weight_of
 from fastmlp.kernels.optimizers import prepare, update
 from fastmlp.kernels.shares import add, cut, gather, parts_of, reset, size_of
 from fastmlp.kernels.threads import meet
-from fastmlp.kernels.vectors import fill, lanes, least, load, number, store
+from fastmlp.kernels.vectors import fill, lanes, least, load, number, store, total
 
 
 @kernel
@@ -103,10 +103,10 @@ def visit(net, data, state, settings, here, step, rows, count, block, c0, share,
     forward(net, state.params, here, x, x0, scratch, c0, vectors, state.cursor[KEY], step, block * net.block)
     last = net.n_layers - 1
     panel, outputs = net.layers[last, PANEL] + c0, net.layers[last, FAN_OUT]
-    loss = loss_backward(net, settings, scratch, panel, outputs, y, y0, count)
+    loss = total(loss_backward(net, settings, scratch, panel, outputs, y, y0, count, lanes(scratch)))
     add(state.running, LOSSES + PAD * share, loss)
     if net.weighted:
-        add(state.running, LOSSES + PAD * share + WEIGHT, weight_of(net, y, y0, count))
+        add(state.running, LOSSES + PAD * share + WEIGHT, total(weight_of(net, y, y0, count, lanes(y))))
     if net.learns:
         backward(net, state, here, x, x0, c0, share, begin, count, vectors)
 

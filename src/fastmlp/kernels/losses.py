@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastmlp.kernels.elementary import exp, log
 from fastmlp.kernels.jit import kernel, routine
 from fastmlp.kernels.optimizers import Setting
-from fastmlp.kernels.vectors import every, fill, first, fma, lanes, load, magnitude, number, select, store, total
+from fastmlp.kernels.vectors import every, fill, first, fma, lanes, load, magnitude, number, select, store
 from fastmlp.options import Loss
 
 # One logarithm serves this many vectors: the sums of exponentials of up to 4,096 classes multiply without overflow.
@@ -27,45 +27,48 @@ def l2_penalty(running, l2, squares):
 
 
 @kernel
-def loss_backward(net, settings, z, z0, outputs, y, y0, count):
-    """Replace the weighted sums by the delta and return the sum of the samples' losses."""
+def loss_backward(net, settings, z, z0, outputs, y, y0, count, hop):
+    """Replace the weighted sums by the delta and return the sums of the samples' losses, lane by lane.
+
+    A vector's samples stand side by side, and those of the next one `hop` elements from them.
+    """
     step, zero = net.stride, number(z, 0)
     if net.loss != Loss.CROSS_ENTROPY:
-        return by_outputs(net, settings, z, z0, outputs, y, y0, count)
+        return by_outputs(net, settings, z, z0, outputs, y, y0, count, hop)
     if outputs == 2 and not net.weighted and settings[Setting.LABEL_SMOOTHING] == zero:
-        return two_classes(z, z0, step, y, y0, count)
-    return cross_entropy(net, settings, z, z0, outputs, y, y0, count)
+        return two_classes(z, z0, step, y, y0, count, hop)
+    return cross_entropy(net, settings, z, z0, outputs, y, y0, count, hop)
 
 
 @routine
-def weight_of(net, y, y0, count):
-    """The sum of the samples' weights."""
+def weight_of(net, y, y0, count, hop):
+    """The sums of the samples' weights, lane by lane."""
     width = lanes(y)
     zero = fill(y, number(y, 0))
     weights = zero
     for v in range((count + width - 1) // width):
-        weights = weights + weights_at(net, y, y0, v, count - v * width)
-    return total(weights)
+        weights = weights + weights_at(net, y, y0 + v * hop, count - v * width)
+    return weights
 
 
 @kernel
-def weights_at(net, y, y0, v, count):
+def weights_at(net, y, y0, count):
     """The weights of a vector of samples, 1 where there are none; 0 past the last sample."""
     weights = fill(y, number(y, 1))
     if net.weighted:
-        weights = load(y, y0 + (net.n_targets - 1) * net.stride + v * lanes(y))
+        weights = load(y, y0 + (net.n_targets - 1) * net.stride)
     return select(first(y, count), weights, fill(y, number(y, 0)))
 
 
 @routine
-def two_classes(z, z0, step, y, y0, count):
+def two_classes(z, z0, step, y, y0, count, hop):
     """:func:`cross_entropy` of two classes: with t, the other class's sum less the right one's, log(1 + exp(t))."""
     width = lanes(z)
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
     losses, product = zero, one
     for v in range((count + width - 1) // width):
-        i = z0 + v * width
-        inside, second = first(z, count - v * width), load(y, y0 + v * width) > zero
+        i = z0 + v * hop
+        inside, second = first(z, count - v * width), load(y, y0 + v * hop) > zero
         difference = load(z, i + step) - load(z, i)
         t = select(second, zero - difference, difference)
         e = exp(zero - magnitude(t))
@@ -79,22 +82,24 @@ def two_classes(z, z0, step, y, y0, count):
         if v % VECTORS_PER_LOG_OF_TWO == VECTORS_PER_LOG_OF_TWO - 1:
             losses = losses + log(product)
             product = one
-    return total(losses + log(product))
+    return losses + log(product)
 
 
 @routine
-def cross_entropy(net, settings, z, z0, outputs, y, y0, count):
+def cross_entropy(net, settings, z, z0, outputs, y, y0, count, hop):
     """-sum of target * log(softmax) and softmax less target, for targets that label smoothing has made more even."""
     width, step = lanes(z), net.stride
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
     smoothing = settings[Setting.LABEL_SMOOTHING]
-    low = fill(z, smoothing / number(z, outputs))
-    rest = one - fill(z, smoothing)
+    low, rest = zero, one
+    if smoothing > number(z, 0):
+        low = every(settings, Setting.LABEL_SMOOTHING) / fill(z, number(z, outputs))
+        rest = one - every(settings, Setting.LABEL_SMOOTHING)
     high = rest + low
     losses, product = zero, one
     for v in range((count + width - 1) // width):
-        begin, end = z0 + v * width, z0 + v * width + outputs * step
-        inside, right = first(z, count - v * width), load(y, y0 + v * width)
+        begin, end = z0 + v * hop, z0 + v * hop + outputs * step
+        inside, right = first(z, count - v * width), load(y, y0 + v * hop)
         top = load(z, begin)
         for i in range(begin + step, end, step):
             value = load(z, i)
@@ -109,7 +114,7 @@ def cross_entropy(net, settings, z, z0, outputs, y, y0, count):
             store(z, i, e)
             label = label + one
         label = zero
-        weights = weights_at(net, y, y0, v, count - v * width)
+        weights = weights_at(net, y, y0 + v * hop, count - v * width)
         factor = one / denominator
         for i in range(begin, end, step):
             share = load(z, i) * factor
@@ -129,11 +134,11 @@ def cross_entropy(net, settings, z, z0, outputs, y, y0, count):
         if v % VECTORS_PER_LOG == VECTORS_PER_LOG - 1 or outputs > MOST_CLASSES_PER_LOG:
             losses = losses + log(product)
             product = one
-    return total(losses + log(product))
+    return losses + log(product)
 
 
 @routine
-def by_outputs(net, settings, z, z0, outputs, y, y0, count):
+def by_outputs(net, settings, z, z0, outputs, y, y0, count, hop):
     """The losses that are sums over the outputs, and their slopes."""
     width, step, loss = lanes(z), net.stride, net.loss
     zero, one = fill(z, number(z, 0)), fill(z, number(z, 1))
@@ -142,11 +147,11 @@ def by_outputs(net, settings, z, z0, outputs, y, y0, count):
     rise = one + fall
     losses = zero
     for v in range((count + width - 1) // width):
-        weights = weights_at(net, y, y0, v, count - v * width)
+        weights = weights_at(net, y, y0 + v * hop, count - v * width)
         inside = first(z, count - v * width)
         for output in range(outputs):
-            i = z0 + output * step + v * width
-            value, target = load(z, i), load(y, y0 + output * step + v * width)
+            i = z0 + output * step + v * hop
+            value, target = load(z, i), load(y, y0 + output * step + v * hop)
             if loss == Loss.BINARY_CROSS_ENTROPY:
                 # log(1 + exp(z)) - y z
                 e = exp(zero - magnitude(value))
@@ -177,7 +182,7 @@ def by_outputs(net, settings, z, z0, outputs, y, y0, count):
                 each, delta = each * weights, delta * weights
             losses = losses + select(inside, each, zero)
             store(z, i, select(inside, delta, zero))
-    return total(losses)
+    return losses
 
 
 @routine

@@ -51,7 +51,7 @@ from fastmlp.kernels.losses import loss_backward, weight_of
 from fastmlp.kernels.optimizers import prepare, update
 from fastmlp.kernels.shares import add, cut, gather, parts_of, reset
 from fastmlp.kernels.threads import meet
-from fastmlp.kernels.vectors import lanes, least, store
+from fastmlp.kernels.vectors import lanes, least, store, total
 
 
 @kernel
@@ -180,13 +180,13 @@ def slab_forward(net, state, settings, here, step, x, x0, y, y0, samples, round_
                     if net.layers[layer, DROPPED] > 0:
                         drop(net, layer, scratch, to, slope + lo, some, key, step, sample + lo, zero, units)
                     continue
-                loss = loss_backward(net, settings, scratch, to, units, y, y0 + lo, count)
+                loss = total(loss_backward(net, settings, scratch, to, units, y, y0 + lo, count, lanes(scratch)))
                 if round_ == 0:
                     reset(state.running, LOSSES + PAD * block)
                     reset(state.running, LOSSES + PAD * block + WEIGHT)
                 add(state.running, LOSSES + PAD * block, loss)
                 if net.weighted:
-                    add(state.running, LOSSES + PAD * block + WEIGHT, weight_of(net, y, y0 + lo, count))
+                    add(state.running, LOSSES + PAD * block + WEIGHT, total(weight_of(net, y, y0 + lo, count, lanes(y))))
                 turned = net.layers[layer, TURNED] + lo * turned_row(units)
                 turn(net, layer, scratch, to, turned, zero, units, some)
         goal = meet(sync, threads, goal)

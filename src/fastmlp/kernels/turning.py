@@ -10,6 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastmlp.kernels.vectors import (
+    I32,
     VectorType,
     data_of,
     first_lanes,
@@ -22,15 +23,15 @@ from fastmlp.kernels.vectors import (
 
 
 def transposed(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """The columns of a square of vectors, by exchanging ever larger blocks (Eklundh 1972)."""
-    size, values = len(rows), list(rows)
+    """The columns of a square of vectors, or of squares beside each other, by exchanging larger blocks (Eklundh 1972)."""
+    size, count, values = len(rows), rows[0].type.count, list(rows)
     distance = 1
     while distance < size:
         for i in range(size):
             if not i & distance:
                 a, b = values[i], values[i + distance]
-                low = [j if not j & distance else size + j - distance for j in range(size)]
-                high = [j + distance if not j & distance else size + j for j in range(size)]
+                low = [j if not j & distance else count + j - distance for j in range(count)]
+                high = [j + distance if not j & distance else count + j for j in range(count)]
                 values[i], values[i + distance] = shuffle(builder, a, b, low), shuffle(builder, a, b, high)
         distance *= 2
     return values
@@ -94,3 +95,59 @@ def transpose_rows(
 
     integers = types.int64
     return types.void(rows, *[integers] * 2, order, *[integers] * 3, out, *[integers] * 2), codegen
+
+
+# Columns that are turned together where rows are padded to whole groups of them.
+FOUR = 4
+
+
+@intrinsic
+def transpose_fours(typingctx: Any, rows: Any, width: Any, order: Any, start: Any, out: Any, o0: Any, o_step: Any) -> Any:
+    """Turn the rows ``order[start], order[start + 1], ...``, a vector of them; their `width` is a multiple of four."""
+    vector = VectorType(out.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir_vector(vector)
+        data, numbers, to_data = (
+            data_of(context, builder, array, args[place]) for place, array in ((0, rows), (2, order), (4, out))
+        )
+        width_, start_, o0_, step = args[1], args[3], args[5], args[6]
+        four, part = ir.Constant(width_.type, FOUR), ir.VectorType(kind.element, FOUR)
+        first_elements = []
+        for j in range(kind.count):
+            row = builder.load(builder.gep(numbers, [builder.add(start_, ir.Constant(start_.type, j))]))
+            first_elements.append(builder.mul(builder.sext(row, width_.type), width_))
+        with cgutils.for_range(builder, builder.sdiv(width_, four)) as loop:
+            k = builder.mul(loop.index, four)
+            values = [load_at(builder, part, data, builder.add(first, k)) for first in first_elements]
+            to = builder.add(o0_, builder.mul(k, step))
+            for column in _columns(builder, kind, values):
+                store_at(builder, column, to_data, to)
+                to = builder.add(to, step)
+        return context.get_dummy_value()
+
+    integers = types.int64
+    return types.void(rows, integers, order, integers, out, *[integers] * 2), codegen
+
+
+def _columns(builder: ir.IRBuilder, kind: ir.VectorType, rows: list[ir.Value]) -> list[ir.Value]:
+    """The four columns of as many rows of four as a vector has lanes."""
+    if kind.count < FOUR:
+        columns = []
+        for column in range(FOUR):
+            value = ir.Constant(kind, ir.Undefined)
+            for lane, row in enumerate(rows):
+                element = builder.extract_element(row, ir.Constant(I32, column))
+                value = builder.insert_element(value, element, ir.Constant(I32, lane))
+            columns.append(value)
+        return columns
+    # Every fourth row one behind the other, so that squares of four stand beside each other.
+    return transposed(builder, [_joined(builder, rows[place::FOUR]) for place in range(FOUR)])
+
+
+def _joined(builder: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    first, second = _joined(builder, parts[:half]), _joined(builder, parts[half:])
+    return shuffle(builder, first, second, list(range(2 * first.type.count)))
