@@ -36,6 +36,8 @@ LAYERS = [
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What is imported within functions: engines when they are wanted, and files when a net is saved.
 WHEN_NEEDED = {("network", "kernels"), ("network", "storage"), ("fitting", "kernels"), ("fitting", "reference")}
+# Those that are only imported when there is something to train.
+WITH_ENGINES = {"bench", "estimators", "sweep"}
 OWNERS = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
@@ -106,9 +108,7 @@ def test_engines_share_nothing_but_the_options():
 
 def test_engines_are_imported_when_needed_alone():
     users = {(module, target, when) for _, module, target, when in ARROWS if target in {"kernels", "reference"} - {module}}
-    users = {
-        (module, target) for module, target, when in users if when != "never" and module not in {"bench", "estimators"}
-    }
+    users = {(module, target) for module, target, when in users if when != "never" and module not in WITH_ENGINES}
     assert users <= WHEN_NEEDED
     assert not [arrow for arrow in ARROWS if arrow[1:3] in WHEN_NEEDED and arrow[3] == "at once"]
 

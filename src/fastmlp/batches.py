@@ -61,10 +61,10 @@ class Orders:
         by_blocks: bool = False,
     ) -> None:
         self.random, self.n_samples, self._by_blocks = random, n_samples, by_blocks
-        self._rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
+        self.rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
         # As in scikit-learn, for whom the numbers of a RandomState must be the same; else there is nothing to remember.
         self._goes_on = isinstance(random, np.random.RandomState) and not by_blocks
-        self.last = self._rows if last is None else last.astype(np.int32)
+        self.last = self.rows if last is None else last.astype(np.int32)
 
     def draw(self, into: NDArray[np.int32]) -> None:
         """Write the orders of the next epochs, (n_epochs, n_samples)."""
@@ -82,7 +82,7 @@ class Orders:
         if self._by_blocks:
             runs = self.random.permutation(-(-len(into) // ROWS_IN_RUN))
             places = (runs[:, np.newaxis] * ROWS_IN_RUN + np.arange(ROWS_IN_RUN)).ravel()
-            into[:] = self._rows[places[places < len(into)]]
+            into[:] = self.rows[places[places < len(into)]]
             for start in range(0, len(into), ROWS_IN_RUN * RUNS_TOGETHER):
                 self.random.shuffle(into[start : start + ROWS_IN_RUN * RUNS_TOGETHER])
             return
@@ -124,11 +124,11 @@ class CountedOrders:
 
     def __init__(self, key: int, epoch: int, n_samples: int, rows: NDArray[Any] | None, draw_orders: DrawOrders) -> None:
         self.key, self.epoch, self.n_samples, self._draw_orders = key, epoch, n_samples, draw_orders
-        self._rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
+        self.rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
 
     def draw(self, into: NDArray[np.int32]) -> None:
         """Write the orders of the next epochs, (n_epochs, n_samples)."""
-        self._draw_orders(np.array([self.key]), self.epoch, self._rows[np.newaxis], into[:, :, np.newaxis])
+        self._draw_orders(np.array([self.key]), self.epoch, self.rows[np.newaxis], into[:, :, np.newaxis])
         self.epoch += len(into)
 
     def skip(self, epochs: int) -> None:

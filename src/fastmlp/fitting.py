@@ -70,7 +70,9 @@ def draw(setup: Setup) -> Drawn:
     state = before.state
     random = state.random.restored() if state is not None and setup.seed is None else random_source(setup.seed)
     if before.net is None:
-        start = Snapshot(in_dtype("init", start_params(setup.init, problem.sizes, random), dtype))
+        params = start_params(setup.init, problem.sizes, random)
+        # What is drawn is in every dtype's range.
+        start = Snapshot(params.astype(dtype) if isinstance(setup.init, str) else in_dtype("init", params, dtype))
     else:
         start = before.snapshot(problem.solver, dtype)
     held = hold_out(samples, setup.validation, random, None if state is None else state.held_out)

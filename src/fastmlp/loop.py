@@ -213,16 +213,7 @@ class Loop:
 
     def curves(self) -> tuple[Array, Array, Array]:
         """Losses, validation losses and scores of all epochs done."""
-        losses = self.losses[: self.done]
-        # There may have been no validation, or none yet of the last epoch.
-        validation, scores = np.full((2, len(losses)), np.nan)
-        validation[: len(self.validation)], scores[: len(self.scores)] = self.validation, self.scores
-        before, validation_before, scores_before = self.job.curves
-        return (
-            np.concatenate([before.astype(losses.dtype), losses]),
-            np.concatenate([validation_before, validation]).astype(losses.dtype),
-            np.concatenate([scores_before, scores]),
-        )
+        return joined_curves(self.job.curves, self.losses[: self.done], self.validation, self.scores)
 
     def origin(self) -> tuple[Array | None, int]:
         """Parameters that training can be repeated from, and the iterations since: of L-BFGS alone."""
@@ -254,6 +245,20 @@ class Loop:
                 f"large for this data; lower learning_rate or standardise X. This is {kept}"
             )
         return self.notice
+
+
+def joined_curves(
+    before: tuple[Array, Array, Array], losses: Array, validation: list[float], scores: list[float]
+) -> tuple[Array, Array, Array]:
+    """Losses, validation losses and scores of the epochs `before` and of those since."""
+    # There may have been no validation, or none yet of the last epoch.
+    curves = np.full((2, len(losses)), np.nan)
+    curves[0, : len(validation)], curves[1, : len(scores)] = validation, scores
+    return (
+        np.concatenate([before[0].astype(losses.dtype), losses]),
+        np.concatenate([before[1], curves[0]]).astype(losses.dtype),
+        np.concatenate([before[2], curves[1]]),
+    )
 
 
 class Pace:

@@ -14,6 +14,7 @@ from fastmlp.arguments import real, whole
 from fastmlp.kernels.run import available_cores
 from fastmlp.progress import counting
 from fastmlp.samples import Source
+from fastmlp.sweep.abreast import pieces_of
 from fastmlp.sweep.configs import check_names, expanded, settle_seeds
 from fastmlp.sweep.crew import Crew
 from fastmlp.sweep.halt import Halt
@@ -96,7 +97,7 @@ def train_many(
         setups.raise_if_common(failed[0].error)
     outcomes = {outcome.place: outcome for outcome in failed}
     with counting(progress, len(nets)) as report:
-        crew = Crew(tasks, n_threads, halt)
+        crew = Crew(pieces_of(tasks), n_threads, halt)
         try:
             for finished in crew:
                 _note(finished, outcomes, report)

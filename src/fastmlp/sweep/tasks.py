@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ def missing(place: int, status: str | None) -> Outcome:
 
 @dataclass
 class Task:
-    """A net to train, checked."""
+    """A net to train, checked; those of the same number `alike` differ by their seeds alone."""
 
     place: int
     setup: Setup
+    alike: int
 
     @property
     def cost(self) -> float:
@@ -80,27 +82,30 @@ class Setups:
 
     def __init__(self, source: Source, common: Mapping[str, Any]) -> None:
         self._source, self._asked = source, {**DEFAULTS, **common, "threads": 1}
-        self._known: dict[Any, Setup] = {}
+        self._known: dict[Any, tuple[Setup, int]] = {}
+        self._numbers = itertools.count()
 
-    def of(self, config: Config, rows: NDArray[np.intp] | None) -> Setup:
-        """The setup of a config, its seed settled, on some of the rows or all.
+    def of(self, place: int, config: Config, rows: NDArray[np.intp] | None) -> Task:
+        """The task of a config, its seed settled, on some of the rows or all.
 
         Raises
         ------
         TypeError, ValueError
             If a parameter is not what it must be.
         """
-        check_names(config)
         key = _key(config, rows)
         known = self._known.get(key) if key is not None else None
         if known is None:
-            known = set_up(self._source, {**self._asked, **config}, rows)
-            if key is not None and known.before.net is None:
+            check_names(config)
+            known = set_up(self._source, {**self._asked, **config}, rows), next(self._numbers)
+            if key is not None and known[0].before.net is None:
                 self._known[key] = known
-        # Each its own samples: rows held out are noted there.
-        setup = copy.copy(known)
-        setup.samples, setup.seed = copy.copy(known.samples), config["seed"]
-        return setup
+        setup = copy.copy(known[0])
+        setup.seed = config["seed"]
+        if setup.validation is not None:
+            # Rows held out are noted in the samples.
+            setup.samples = copy.copy(setup.samples)
+        return Task(place, setup, known[1])
 
     def raise_if_common(self, error: Exception | None) -> None:
         """Raise where the parameters that all nets share lead to this very error by themselves."""
@@ -128,7 +133,7 @@ def tasks_of(
     tasks, failed = [], []
     for place, config in enumerate(configs):
         try:
-            tasks.append(Task(place, setups.of(config, None if rows is None else rows[place])))
+            tasks.append(setups.of(place, config, None if rows is None else rows[place]))
         except (TypeError, ValueError) as error:
             failed.append(Outcome(place, None, "failed", error))
     return tasks, failed

@@ -1,0 +1,275 @@
+"""Alike small nets of a sweep, trained several at a time in the lanes of vectors, each to the bits it has alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import schedules
+from fastmlp.arguments import AUTO_BATCH
+from fastmlp.batches import CountedOrders
+from fastmlp.fitting import Drawn, described, draw, rates_of, state_of
+from fastmlp.kernels.abreast_run import AbreastRun, can_go_abreast, kind_of, lanes_of, nets_worth_it, packed
+from fastmlp.kernels.run import Run
+from fastmlp.loop import Halted, Pace, joined_curves
+from fastmlp.network import Network
+from fastmlp.options import Status
+from fastmlp.setup import Setup
+from fastmlp.state import Best
+from fastmlp.sweep.tasks import Outcome, Task
+
+Array = NDArray[Any]
+# Row orders drawn ahead of all lanes together, as many bytes as a second cache holds beside the rest.
+BYTES_DRAWN_AHEAD = 256 * 1024
+NONE = np.empty(0)
+# What Python does for a group is done for one after the other: draws let go of the interpreter for an instant, and threads
+# that take turns by that lose more time than the work takes.
+TURN = Lock()
+# What a net costs in a group, beside one alone, to tell which pieces of work to begin with.
+COST_ABREAST = 0.4
+
+
+class Packs:
+    """Samples as nets abreast take them: one copy for all."""
+
+    def __init__(self) -> None:
+        self._packs: dict[Any, tuple[Array, Any]] = {}
+
+    def of(self, setup: Setup) -> Array:
+        """The rows of a training's samples."""
+        samples, smoothing = setup.samples, setup.problem.hyperparameters.label_smoothing
+        key = _samples_of(setup)
+        if key not in self._packs:
+            # The samples stay with it, since their places in memory are its name.
+            self._packs[key] = packed(samples.X, samples.values(smoothing)), samples
+        return self._packs[key][0]
+
+
+def _samples_of(setup: Setup) -> tuple[Any, ...]:
+    samples = setup.samples
+    return id(samples.X), id(samples.targets.values), id(samples.weights), setup.problem.hyperparameters.label_smoothing
+
+
+def _rows_in_batch(setup: Setup) -> int:
+    n_samples, size = setup.samples.n_samples, setup.batch_size
+    if size is None:
+        return n_samples
+    return min(n_samples, AUTO_BATCH if isinstance(size, str) else int(size))
+
+
+def group_of(setup: Setup) -> tuple[Any, ...] | None:
+    """What trainings have in common that can go abreast; None for one that cannot."""
+    samples, problem, before = setup.samples, setup.problem, setup.before
+    dtype, size = samples.targets.values.dtype, _rows_in_batch(setup)
+    alone = (
+        setup.engine != "kernels" or samples.streamed or setup.validation is not None or setup.callback is not None
+        or setup.max_seconds < np.inf or isinstance(schedules.named(setup.schedule, setup.epochs), schedules.Adaptive)
+    )  # fmt: skip
+    # Of a batch without weight there is no step.
+    if alone or not can_go_abreast(problem, size, dtype) or (samples.weights is not None and not samples.weights.min() > 0):
+        return None
+    step = 0 if before.net is None else before.snapshot(problem.solver, dtype).step
+    return (
+        kind_of(problem), dtype, samples.n_samples, size, setup.epochs, step, before.n_epochs, _samples_of(setup),
+    )  # fmt: skip
+
+
+@dataclass
+class Group:
+    """Nets that go abreast."""
+
+    tasks: list[Task]
+    rows: Array
+
+    @property
+    def cost(self) -> float:
+        """Roughly the multiplications of their trainings, as a net alone has them."""
+        return COST_ABREAST * sum(task.cost for task in self.tasks)
+
+    def run(self, halted: Halted) -> list[Outcome]:
+        """Train them."""
+        begin = time.perf_counter()
+        with TURN:
+            drawn, outcomes = self._drawn()
+            trainings = Trainings(drawn, self.rows) if drawn else None
+        if trainings is not None:
+            status = trainings.train(halted)
+            with TURN:
+                networks = trainings.networks(status)
+            outcomes += [Outcome(net.place, network, network.status) for net, network in zip(drawn, networks, strict=True)]
+        for outcome in outcomes:
+            outcome.seconds = (time.perf_counter() - begin) / len(outcomes)
+        return outcomes
+
+    def _drawn(self) -> tuple[list[Ready], list[Outcome]]:
+        """The nets ready to begin, and what came of those that are not."""
+        ready, failed, known = [], [], dict[int, Array]()
+        for task in self.tasks:
+            try:
+                if task.alike not in known:
+                    known[task.alike] = rates_of(task.setup)
+                ready.append(Ready(task.place, draw(task.setup), known[task.alike]))
+            except Exception as error:  # one net must not end the others
+                failed.append(Outcome(task.place, None, "failed", error))
+        return ready, failed
+
+
+class Ready(NamedTuple):
+    """A net ready to begin: its place in the sweep, what was drawn, and the rates of its epochs."""
+
+    place: int
+    drawn: Drawn
+    rates: Array
+
+
+class Trainings:
+    """Trainings in progress, abreast."""
+
+    def __init__(self, nets: Sequence[Ready], rows: Array) -> None:
+        self._drawn = drawn = [net.drawn for net in nets]
+        setup = drawn[0].setup
+        samples, dtype = setup.samples, drawn[0].start.params.dtype
+        self._n_samples, self._epochs, width = samples.n_samples, setup.epochs, lanes_of(dtype)
+        self._orders = LaneOrders(drawn, width, setup.epochs)
+        weights = None if samples.weights is None else [net.setup.samples.total_weight or 0.0 for net in drawn]
+        self._run = AbreastRun(
+            [net.setup.problem for net in drawn], [net.start for net in drawn], rows,
+            samples.targets.values.shape[1] + (weights is not None), self._orders.order, drawn[0].size, weights,
+        )  # fmt: skip
+        self._rates = np.empty((setup.epochs, width), dtype)
+        for lane in range(width):
+            self._rates[:, lane] = nets[lane if lane < len(nets) else 0].rates
+        self._losses = np.zeros_like(self._rates)
+        self._networks: list[Network | None] = [None] * len(drawn)
+
+    def train(self, halted: Halted) -> str:
+        """Train to the end, or to where all are halted; the status of those that have come as far."""
+        run, pace, total = self._run, Pace(), self._epochs * self._n_samples
+        ended = "finished"
+        while run.done < total and None in self._networks:
+            until = self._orders.ready_until(run)
+            begin = time.perf_counter()
+            status = run.advance(self._rates, self._losses, until, pace.budget)
+            pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
+            if status in (Status.DIVERGED, Status.STALLED):
+                self._end(run.ending(status), "diverged" if status == Status.DIVERGED else "stopped early")
+            ended = halted() or ended
+            if ended != "finished":
+                break
+        return ended
+
+    def networks(self, status: str) -> list[Network]:
+        """The networks in their order, of this status where they have no other."""
+        self._end([lane for lane, network in enumerate(self._networks) if network is None], status)
+        return [network for network in self._networks if network is not None]
+
+    def _end(self, lanes: Sequence[int], status: str) -> None:
+        """Make networks of what has been reached in some lanes."""
+        run, all_losses = self._run, self._losses[: self._run.done // self._n_samples].T.copy()
+        snapshots, previous = run.snapshots(), run.previous_params()
+        finite = np.asarray(np.isfinite(run.params()).all(axis=1))
+        for lane in lanes:
+            drawn, losses, params = self._drawn[lane], all_losses[lane], snapshots[lane].params
+            diverged = status == "diverged" or not finite[lane]
+            before = drawn.setup.before
+            curves = (losses, NONE, NONE) if before.net is None else joined_curves(before.curves(), losses, [], [])
+            network = described(
+                drawn.setup, previous[lane] if diverged else params, curves, "diverged" if diverged else status
+            )
+            if not diverged:
+                self._orders.settle(lane, run.done)
+                network._training = state_of(drawn, snapshots[lane], 1.0, Best())
+            self._networks[lane] = network
+            run.take_out(lane)
+
+
+@dataclass
+class LaneOrders:
+    """The row orders of nets abreast: a number for each sample and lane."""
+
+    drawn: Sequence[Drawn]
+    width: int
+    epochs: int
+    order: NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = self.drawn[0]
+        self._n_samples = n_samples = first.setup.samples.n_samples
+        self._orders: list[Any] = [net.orders for net in self.drawn]
+        self._full = first.size == n_samples
+        ahead = max(1, min(self.epochs, BYTES_DRAWN_AHEAD // (4 * n_samples * self.width)))
+        self.order = np.zeros((1 if self._full else ahead, n_samples, self.width), np.int32)
+        self._end = self._drawn_from = 0
+        self._places: list[Any] = []
+        for lane in range(self.width if self._full else 0):
+            rows = self._net(lane).setup.samples.rows
+            self.order[0, :, lane] = first.orders.rows if rows is None else rows
+
+    def _net(self, lane: int) -> Drawn:
+        """Lanes without a net of their own repeat the first."""
+        return self.drawn[lane if lane < len(self.drawn) else 0]
+
+    def ready_until(self, run: AbreastRun) -> int:
+        """Until how many samples done the rows are there; draws more orders where they have run out."""
+        total = self.epochs * self._n_samples
+        if self._full:
+            return total
+        if run.done == self._end:
+            run.order_begins_at(self._end)
+            self._places, self._drawn_from = [orders.place() for orders in self._orders], self._end
+            n_orders = min(len(self.order), (total - self._end) // self._n_samples)
+            self._draw(self.order[:n_orders])
+            self._end += n_orders * self._n_samples
+        return self._end
+
+    def _draw(self, into: NDArray[np.int32]) -> None:
+        counted = all(isinstance(orders, CountedOrders) for orders in self._orders)
+        if counted and len({orders.epoch for orders in self._orders}) == 1:
+            nets = [self._orders[lane if lane < len(self._orders) else 0] for lane in range(self.width)]
+            keys = np.array([orders.key for orders in nets])
+            Run.draw_orders(keys, nets[0].epoch, np.stack([orders.rows for orders in nets]), into)
+            for orders in self._orders:
+                orders.skip(len(into))
+            return
+        own = np.empty(into.shape[:2], np.int32)
+        for lane, orders in enumerate(self._orders):
+            orders.draw(own)
+            into[..., lane] = own
+        into[..., len(self._orders) :] = into[..., :1]
+
+    def settle(self, lane: int, done: int) -> None:
+        """Take back a net's draws of epochs that `done` samples have not begun."""
+        if self._full or done == self._end:
+            return
+        self._orders[lane].come_back(self._places[lane])
+        self._orders[lane].skip(-(-(done - self._drawn_from) // self._n_samples))
+
+
+def pieces_of(tasks: Sequence[Task]) -> list[Task | Group]:
+    """Groups of nets that go abreast, where they are enough to be worth it, and the others one by one."""
+    kinds: dict[Any, list[Task]] = {}
+    pieces: list[Task | Group] = []
+    groups: dict[int, Any] = {}
+    for task in tasks:
+        if task.alike not in groups:
+            groups[task.alike] = group_of(task.setup)
+        kind = groups[task.alike]
+        if kind is None:
+            pieces.append(task)
+        else:
+            kinds.setdefault(kind, []).append(task)
+    packs = Packs()
+    for alike in kinds.values():
+        setup = alike[0].setup
+        dtype = setup.samples.targets.values.dtype
+        width, least = lanes_of(dtype), nets_worth_it(setup.problem, _rows_in_batch(setup), dtype)
+        for start in range(0, len(alike), width):
+            some = alike[start : start + width]
+            pieces += [Group(some, packs.of(setup))] if len(some) >= least else some
+    return pieces
