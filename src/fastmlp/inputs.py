@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,25 @@ def is_streamed(X: Any, dtype: np.dtype[Any]) -> bool:
     if hasattr(X, "toarray") or not hasattr(X, "__getitem__") or _lies_as_taken(X, dtype):
         return False
     return bool(shape[0] * shape[1] * dtype.itemsize > LARGEST_COPY)
+
+
+def in_parts(X: Any, dtype: np.dtype[Any]) -> Iterator[tuple[NDArray[Any], int]]:
+    """X as the engines take it, with the number of its first row: in one piece, or some rows at a time where streamed.
+
+    Of an array that lies as they take it already the values are left to be checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_matrix`.
+    """
+    if is_ready(X, dtype):
+        yield X, 0
+    elif not is_streamed(X, dtype):
+        yield as_matrix(X, dtype), 0
+    else:
+        for start in range(0, X.shape[0], ROWS_AT_ONCE):
+            yield as_matrix(X[start : start + ROWS_AT_ONCE], dtype, start), start
 
 
 def checked_sample(X: Any, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.inputs import ROWS_AT_ONCE, as_matrix, check_lengths, is_ready, is_streamed, require_finite
+from fastmlp.inputs import check_lengths, in_parts, is_ready, require_finite
 from fastmlp.options import Activation, Loss
 
 if TYPE_CHECKING:
@@ -31,8 +31,130 @@ def layers_of(params: NDArray[Any], sizes: Sequence[int]) -> tuple[list[NDArray[
     return weights, biases
 
 
+class Predictor:
+    """What predicts by its outputs: a net, or several of them.
+
+    Attributes
+    ----------
+    classes : ndarray or None
+        The labels, sorted, in the order of `predict_proba`'s columns; None for regression and multilabel nets.
+    flat_targets : bool
+        Whether `y` had one dimension, so that `predict` returns one.
+    """
+
+    classes: NDArray[Any] | None
+    flat_targets: bool
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether classes or labels are predicted, not values."""
+        raise NotImplementedError
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """The outputs (n_samples, n_outputs) after the output's activation."""
+        raise NotImplementedError
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes) in the net's dtype
+            Columns in the order of `classes`; for a multilabel net the probability of each label.
+
+        Raises
+        ------
+        ValueError
+            If the net is a regression net, or `X` has another number of columns than in training or is not finite.
+        """
+        if not self.is_classifier:
+            raise ValueError("predict_proba: a regression net has no probabilities; use predict")
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """A column for each class, where two of them share an output too."""
+        if self.classes is None or outputs.shape[1] > 1:
+            return outputs
+        if len(self.classes) == 1:
+            return np.ones_like(outputs)
+        return np.column_stack([1 - outputs, outputs])
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class, the labels with a probability above one half, or the values.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray
+            (n_samples,) labels of `classes`' dtype; (n_samples, n_labels) of 0 and 1 for a multilabel net; for a
+            regression net values of the shape `y` had.
+
+        Raises
+        ------
+        ValueError
+            If `X` has another number of columns than in training or is not finite.
+        """
+        return self._predicted(self._outputs(X))
+
+    def _predicted(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """What the outputs say."""
+        if self.classes is not None:
+            places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
+            # Nobody else holds them, and of many samples they are large.
+            del outputs
+            return np.asarray(self.classes.take(places, mode="clip"))
+        if self.is_classifier:
+            outputs = (outputs > 0.5).astype(np.int64)
+        return outputs[:, 0] if self.flat_targets else outputs
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy, or for regression the coefficient of determination R2, averaged over the outputs.
+
+        For multilabel nets a row counts as right when all its labels are.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+        y : array-like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like (n_samples,) or None
+
+        Raises
+        ------
+        ValueError
+            If `X` and `y` differ in length, or `X` is not what the net was trained on.
+        """
+        return self._scored(self.predict(X), y, sample_weight)
+
+    def _scored(self, predicted: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | None) -> float:
+        """The score of predictions."""
+        wanted = np.asarray(y)
+        check_lengths(len(predicted), wanted)
+        if wanted.size != predicted.size:
+            raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
+        wanted = wanted.reshape(predicted.shape)
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if self.is_classifier:
+            right = predicted == wanted
+            return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
+        wanted = wanted.astype(np.float64)
+        # Of a net that diverges predictions are far off: the score is -inf.
+        with np.errstate(over="ignore"):
+            errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
+        spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
+        # As in scikit-learn: constant targets score 1 when met exactly, else 0.
+        r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
+        return float(np.mean(r2))
+
+
 @dataclass(eq=False)
-class Network:
+class Network(Predictor):
     """A multi-layer perceptron as :func:`fastmlp.train` returns it.
 
     Attributes
@@ -113,15 +235,11 @@ class Network:
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """The outputs (n_samples, n_outputs) after the output's activation."""
-        dtype = self.params.dtype
-        if is_ready(X, dtype):
+        # The quick way for those who predict row after row.
+        if is_ready(X, self.params.dtype):
             return self._outputs_of(X)
-        if not is_streamed(X, dtype):
-            return self._outputs_of(as_matrix(X, dtype))
-        parts = []
-        for start in range(0, X.shape[0], ROWS_AT_ONCE):
-            parts.append(self._outputs_of(as_matrix(X[start : start + ROWS_AT_ONCE], dtype, start), start))
-        return np.concatenate(parts)
+        parts = [self._outputs_of(rows, first) for rows, first in in_parts(X, self.params.dtype)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _outputs_of(self, rows: NDArray[Any], first: int = 0) -> NDArray[Any]:
         """The outputs of rows as the kernels take them; messages count them from `first`."""
@@ -133,104 +251,6 @@ class Network:
         if not is_finite:
             require_finite(rows, rows, None, first)
         return outputs
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray (n_samples, n_classes) in the net's dtype
-            Columns in the order of `classes`; for a multilabel net the probability of each label.
-
-        Raises
-        ------
-        ValueError
-            If the net is a regression net, or `X` has another number of columns than in training or is not finite.
-        """
-        if not self.is_classifier:
-            raise ValueError("predict_proba: a regression net has no probabilities; use predict")
-        return self._probabilities(self._outputs(X))
-
-    def _probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """A column for each class, where two of them share an output too."""
-        if self.classes is None or outputs.shape[1] > 1:
-            return outputs
-        if len(self.classes) == 1:
-            return np.ones_like(outputs)
-        return np.column_stack([1 - outputs, outputs])
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class, the labels with a probability above one half, or the values.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray
-            (n_samples,) labels of `classes`' dtype; (n_samples, n_labels) of 0 and 1 for a multilabel net; for a
-            regression net values of the shape `y` had.
-
-        Raises
-        ------
-        ValueError
-            If `X` has another number of columns than in training or is not finite.
-        """
-        return self._predicted(self._outputs(X))
-
-    def _predicted(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """What the outputs say."""
-        if self.classes is not None:
-            places = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.intp)
-            # Nobody else holds them, and of many samples they are large.
-            del outputs
-            return np.asarray(self.classes.take(places, mode="clip"))
-        if self.loss == Loss.BINARY_CROSS_ENTROPY:
-            outputs = (outputs > 0.5).astype(np.int64)
-        return outputs[:, 0] if self.flat_targets else outputs
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy, or for regression the coefficient of determination R2, averaged over the outputs.
-
-        For multilabel nets a row counts as right when all its labels are.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_features)
-        y : array-like (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like (n_samples,) or None
-
-        Raises
-        ------
-        ValueError
-            If `X` and `y` differ in length, or `X` is not what the net was trained on.
-        """
-        return self._scored(self.predict(X), y, sample_weight)
-
-    def _scored(self, predicted: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | None) -> float:
-        """The score of predictions."""
-        wanted = np.asarray(y)
-        check_lengths(len(predicted), wanted)
-        if wanted.size != predicted.size:
-            raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
-        wanted = wanted.reshape(predicted.shape)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if self.is_classifier:
-            right = predicted == wanted
-            return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
-        wanted = wanted.astype(np.float64)
-        # Of a net that diverges predictions are far off: the score is -inf.
-        with np.errstate(over="ignore"):
-            errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
-        spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
-        # As in scikit-learn: constant targets score 1 when met exactly, else 0.
-        r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
-        return float(np.mean(r2))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the net to a safetensors file, whole or not at all.
