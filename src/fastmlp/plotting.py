@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.inputs import as_matrix, check_lengths
-from fastmlp.network import Network
+from fastmlp.network import Network, Predictor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -89,7 +89,7 @@ def decision_boundary(
 
     Parameters
     ----------
-    net_or_function : Network, fitted scikit-learn classifier, or function
+    net_or_function : Network, Ensemble, fitted scikit-learn classifier, or function
         A function maps points (n, 2) to their classes (n,).
     X : array-like (n_samples, 2)
         The points to draw.
@@ -148,9 +148,9 @@ def _checked_points(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[A
 
 def _class_probabilities(model: Any, points: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The classes, and the probability of each at each point: 0 or 1 where the model only names a class."""
-    if isinstance(model, Network) and model.classes is None:
+    if isinstance(model, Predictor) and model.classes is None:
         raise ValueError("decision_boundary: this net was not trained on classes, it has no borders to draw")
-    classes = model.classes if isinstance(model, Network) else getattr(model, "classes_", None)
+    classes = model.classes if isinstance(model, Predictor) else getattr(model, "classes_", None)
     if classes is not None and hasattr(model, "predict_proba"):
         probabilities = np.asarray(model.predict_proba(points), dtype=np.float64)
     else:

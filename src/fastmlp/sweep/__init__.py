@@ -1,6 +1,7 @@
 """Many nets in one call: searches, cross-validation and ensembles."""
 
+from fastmlp.sweep.ensemble import Ensemble
 from fastmlp.sweep.many import train_many
 from fastmlp.sweep.result import Sweep
 
-__all__ = ["Sweep", "train_many"]
+__all__ = ["Ensemble", "Sweep", "train_many"]
