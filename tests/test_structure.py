@@ -44,11 +44,12 @@ OWNERS = {
     "scipy": {"estimators", "lbfgs", "reference"},
     "matplotlib": {"plotting"},
     "sklearn": {"article", "bench", "cli", "estimators", "tour"},
+    "pandas": {"sweep"},
     "torch": {"bench"},
     "jax": {"bench"},
 }
 # Slow to import: only within functions, where `import fastmlp` and `train` must not wait for them.
-SLOW = {"scipy", "sklearn", "matplotlib", "rich", "safetensors", "typer"}
+SLOW = {"scipy", "sklearn", "matplotlib", "pandas", "rich", "safetensors", "typer"}
 
 
 def files():
