@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPRegressor as MLPRegressor
     from fastmlp.network import Network as Network
     from fastmlp.storage import load as load
+    from fastmlp.sweep import Ensemble as Ensemble
     from fastmlp.sweep import Sweep as Sweep
+    from fastmlp.sweep import cross_validate as cross_validate
     from fastmlp.sweep import train_many as train_many
     from fastmlp.training import train as train
 
@@ -20,16 +22,30 @@ __version__ = "0.1.0"
 
 # What is imported on first use, so that `import fastmlp` costs nothing.
 _HOMES = {
+    "Ensemble": "sweep",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Network": "network",
+    "cross_validate": "sweep",
     "load": "storage",
     "Sweep": "sweep",
     "train": "training",
     "train_many": "sweep",
 }
 _MODULES = ("plotting", "schedules")
-__all__ = ["MLPClassifier", "MLPRegressor", "Network", "Sweep", "load", "plotting", "schedules", "train", "train_many"]
+__all__ = [
+    "Ensemble",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "Sweep",
+    "cross_validate",
+    "load",
+    "plotting",
+    "schedules",
+    "train",
+    "train_many",
+]
 
 
 def __getattr__(name: str) -> Any:

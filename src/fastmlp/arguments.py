@@ -150,15 +150,15 @@ def rows_per_batch(batch_size: int | str | None, n_samples: int) -> int:
     return min(size, n_samples)
 
 
-def random_source(seed: int | Random | None) -> Random:
+def random_source(seed: int | Random | None, name: str = "seed") -> Random:
     """Where random numbers come from."""
     if isinstance(seed, (np.random.Generator, np.random.RandomState)):
         return seed
     if seed is None:
         return np.random.default_rng()
     try:
-        return np.random.default_rng(whole("seed", seed, least=0))
+        return np.random.default_rng(whole(name, seed, least=0))
     except TypeError:
         raise TypeError(
-            f"seed={seed!r}: give a whole number from 0 on, a numpy.random.Generator or RandomState, or None"
+            f"{name}={seed!r}: give a whole number from 0 on, a numpy.random.Generator or RandomState, or None"
         ) from None

@@ -65,7 +65,7 @@ def _of_mapping(configs: Mapping[str, Any], n_draws: int | None, draw_seed: Any)
         raise ValueError(f"n_draws=None: configs[{drawn[0]!r}] is a distribution; say how many configs to draw")
     if n_draws is None:
         return [dict(zip(names, point, strict=True)) for point in itertools.product(*values.values())]
-    n_draws, random = whole("n_draws", n_draws), random_source(draw_seed)
+    n_draws, random = whole("n_draws", n_draws), random_source(draw_seed, "draw_seed")
     if not drawn:
         return _some_of_grid(values, n_draws, random)
     return [

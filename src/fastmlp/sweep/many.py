@@ -19,6 +19,7 @@ from fastmlp.sweep.configs import check_names, expanded, settle_seeds
 from fastmlp.sweep.crew import Crew
 from fastmlp.sweep.halt import Halt
 from fastmlp.sweep.result import Sweep
+from fastmlp.sweep.rows import row_numbers
 from fastmlp.sweep.tasks import Outcome, Setups, missing, tasks_of
 
 Rows = list[NDArray[np.intp]] | None
@@ -133,19 +134,5 @@ def _checked_rows(rows: Any, n_nets: int, y: ArrayLike) -> Rows:
     # Folds are given again and again: the same object is the same rows.
     for place, some in enumerate(rows):
         if id(some) not in checked:
-            checked[id(some)] = _numbers(place, some, n_samples)
+            checked[id(some)] = row_numbers(f"rows[{place}]", some, n_samples)
     return [checked[id(some)] for some in rows]
-
-
-def _numbers(place: int, some: ArrayLike, n_samples: int) -> NDArray[np.intp]:
-    array = np.asarray(some)
-    if array.dtype == bool and array.shape == (n_samples,):
-        array = np.flatnonzero(array)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"rows[{place}] is {array.dtype} of shape {array.shape}; give row numbers, or a mask over all rows")
-    if not len(array):
-        raise ValueError(f"rows[{place}] is empty: give each net at least one row")
-    if array.min() < 0 or array.max() >= n_samples:
-        wrong = array[(array < 0) | (array >= n_samples)][0]
-        raise ValueError(f"rows[{place}] holds {wrong}, but X has the rows 0 to {n_samples - 1}")
-    return array.astype(np.intp)
