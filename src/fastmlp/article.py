@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import plotting
 from fastmlp.network import Network
+from fastmlp.sweep import train_many
 from fastmlp.training import train
 
 if TYPE_CHECKING:
@@ -216,6 +217,14 @@ def fit(label: str, data: Data, hidden: int | Sequence[int], passes: int, refere
     """Train with the article's settings, but for `options`, and time the reference on some of the passes."""
     settings = {**SETTINGS, **options}
     net, seconds = _timed(data, hidden, epochs=passes, **settings)
+    return _fit_of(label, data, net, seconds, hidden, reference_passes, settings)
+
+
+def _fit_of(
+    label: str, data: Data, net: Network, seconds: float, hidden: int | Sequence[int], reference_passes: int, settings: Any
+) -> Fit:
+    """What there is to say of a net, with the reference's time."""
+    passes = net.n_epochs
     some = min(passes, reference_passes or max(20, round(passes * REFERENCE_SHARE)))
     _, reference_seconds = _timed(data, hidden, epochs=some, engine="reference", **settings)
     return Fit(
@@ -372,12 +381,15 @@ class Sizes(NamedTuple):
 
 
 def sizes(passes: int = PASSES) -> Sizes:
-    """Train nets with 1, 2, 3, 4, 5, 20 and 50 hidden units, and the larger again with ten times the penalty."""
+    """Train nets with 1, 2, 3, 4, 5, 20 and 50 hidden units, and the larger with ten times the penalty, in one call."""
     data = moons_data()
-    return Sizes(
-        data,
-        HIDDEN_SIZES,
-        [fit(f"2-{size}-2", data, size, passes) for size in HIDDEN_SIZES],
-        STRONGER_SIZES,
-        [fit(f"2-{size}-2, l2 x {STRONGER}", data, size, passes, l2=STRONGER * L2) for size in STRONGER_SIZES],
-    )
+    nets: list[tuple[str, int, float]] = [(f"2-{size}-2", size, L2) for size in HIDDEN_SIZES]
+    nets += [(f"2-{size}-2, l2 x {STRONGER}", size, STRONGER * L2) for size in STRONGER_SIZES]
+    configs = [{"hidden": size, "l2": l2, "seed": np.random.RandomState(0)} for _, size, l2 in nets]
+    sweep = train_many(*data.train, configs, epochs=passes, **SETTINGS)
+    fits = [
+        _fit_of(label, data, net, seconds, size, 0, {**SETTINGS, "l2": l2})
+        for (label, size, l2), net, seconds in zip(nets, sweep, sweep.seconds.tolist(), strict=True)
+        if net is not None
+    ]
+    return Sizes(data, HIDDEN_SIZES, fits[: len(HIDDEN_SIZES)], STRONGER_SIZES, fits[len(HIDDEN_SIZES) :])

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import real, whole
-from fastmlp.kernels.run import available_cores
 from fastmlp.progress import counting
 from fastmlp.samples import Source
-from fastmlp.sweep.abreast import pieces_of
 from fastmlp.sweep.configs import check_names, expanded, settle_seeds
 from fastmlp.sweep.crew import Crew
 from fastmlp.sweep.halt import Halt
@@ -84,6 +82,9 @@ def train_many(
     TypeError, ValueError
         If X, y, the configs as a whole or a common parameter are not what they must be.
     """
+    from fastmlp.kernels.run import available_cores
+    from fastmlp.sweep.abreast import pieces_of
+
     n_threads = available_cores() if threads is None else whole("threads", threads)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r}: give a function, or None")
