@@ -152,14 +152,21 @@ AnyOrders = Orders | CountedOrders
 
 
 class InMemory:
-    """Rows that lie in memory as the engines take them, which gather them by the row order."""
+    """Rows that lie in memory as the engines take them, which gather them by the row order.
 
-    def __init__(self, X: NDArray[Any], y: NDArray[Any], orders: AnyOrders, batch_size: int, epochs: int) -> None:
+    Full batches are all rows, in their order, unless they too are gathered.
+    """
+
+    def __init__(
+        self, X: NDArray[Any], y: NDArray[Any], orders: AnyOrders, batch_size: int, epochs: int, gathers: bool = False
+    ) -> None:
         n_samples = orders.n_samples
         self.X, self.y = X, y
         self.orders: Any = orders
         self._total = epochs * n_samples
-        ahead = 0 if batch_size == n_samples else max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
+        ahead = max(1, min(epochs, ROWS_DRAWN_AHEAD // n_samples))
+        if batch_size == n_samples:
+            ahead = 1 if gathers else 0
         self._by_epoch = np.empty((ahead, n_samples), np.int32)
         self.order = self._by_epoch.reshape(-1)
         self._end = self._drawn_from = 0

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fastmlp.reference import Run as ReferenceRun
 
 Array = NDArray[Any]
+# A net that shares X with others, and takes some of its rows in full batches, has no larger a copy of them than this.
+LARGEST_OWN_COPY = 1_000_000
 
 
 @dataclass
@@ -95,7 +97,7 @@ def trained(drawn: Drawn, halted: Halted = lambda: None) -> tuple[Network, str |
     rates = rates_of(setup)
     run = engine(
         setup.problem, drawn.start, batches.X, batches.y, batches.order, samples.n_samples, drawn.size, setup.threads,
-        samples.total_weight,
+        samples.total_weight, layouts=setup.layouts if samples.rows is None else None,
     )  # fmt: skip
     evaluator = None
     if drawn.held is not None:
@@ -136,6 +138,8 @@ def _batches(drawn: Drawn) -> InMemory | Streamed:
         source = Streamed if samples.streamed else InMemory
         return source(X, values, drawn.orders, size, setup.epochs)
     # Full batches take all that there is at once.
+    if samples.rows is not None and samples.chosen is not None and X.itemsize * X.shape[1] * size > LARGEST_OWN_COPY:
+        return InMemory(X, values, drawn.orders, size, setup.epochs, gathers=True)
     if samples.rows is not None:
         X, values = X[samples.rows], values[samples.rows]
     return InMemory(np.ascontiguousarray(X, values.dtype), values, drawn.orders, size, setup.epochs)
@@ -206,7 +210,7 @@ def described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], s
     """The net of these parameters."""
     problem, kind = setup.problem, setup.samples.targets.kind
     losses, validation, scores = curves
-    validated = bool(np.isfinite(scores).any())
+    validated = scores.size > 0 and bool(np.isfinite(scores).any())
     return Network(
         problem.sizes, problem.activations, problem.loss, params, kind.classes, kind.flat, losses,
         validation if validated else None, scores if validated else None, status=status,

@@ -184,8 +184,8 @@ class Network(Predictor):
     best_epoch : int or None
         The epoch, counted from 1, after which the parameters were these; None without validation.
     status : str
-        How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted", "diverged", or
-        by L-BFGS "converged".
+        How training ended: "finished", "stopped early", "stopped by callback", "out of time", "interrupted", "diverged", by
+        L-BFGS "converged", or in a sweep's halving "eliminated".
     """
 
     sizes: tuple[int, ...]

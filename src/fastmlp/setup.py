@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from fastmlp.options import Hyperparameters, Problem, Solver
 from fastmlp.samples import Samples, Source
 from fastmlp.state import Before
 from fastmlp.validation import Metric, checked_metric
+
+if TYPE_CHECKING:
+    from fastmlp.kernels.layouts import Layouts
 
 ENGINES = ("kernels", "reference")
 # Solvers that take no minibatches and set their steps themselves.
@@ -54,6 +57,8 @@ class Setup:
     progress: bool
     threads: int | None
     engine: str
+    # Of trainings that share their samples.
+    layouts: Layouts | None = None
 
 
 def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | None = None) -> Setup:

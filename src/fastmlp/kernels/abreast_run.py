@@ -151,15 +151,15 @@ class AbreastRun:
 
     def _begin(self, starts: Sequence[Snapshot]) -> None:
         """Put what a net begins with in each lane."""
-        params = np.stack([start.params for start in starts])
-        for place in (0, self._net.n_parameters):
-            self._rows(self._state.params, place)[...] = params.T
+        params, size = np.array([start.params for start in starts]), self._net.n_parameters
+        self._rows(self._state.params, 0)[...] = params.T
+        self._state.params[size:] = self._state.params[:size]
         # Overflow shows in the objective.
         with np.errstate(over="ignore"):
             self._squares[0] = np.square(params[:, : self._n_weights].astype(np.float64)).sum(axis=1)
         for lane, start in enumerate(starts):
             for place, moment in enumerate(() if start.moments is None else start.moments):
-                self._rows(self._state.moments, place * self._net.n_parameters)[:, lane] = moment
+                self._rows(self._state.moments, place * size)[:, lane] = moment
             if start.penalties is not None and start.penalties.size == 2 * PAD:
                 self._squares[:, lane] = start.penalties[: self.lanes]
         self._vector(LANE_BEST)[:] = [start.best_loss for start in starts]
@@ -167,9 +167,13 @@ class AbreastRun:
 
     def _settle(self, settings: Sequence[Hyperparameters], dtype: np.dtype[Any]) -> None:
         """Write each net's settings in its lane, alike ones once."""
-        columns = {chosen: settings_array(self._solver, chosen, dtype)[::PAD] for chosen in set(settings)}
+        different = {id(chosen): chosen for chosen in settings}
+        columns = {name: settings_array(self._solver, chosen, dtype)[::PAD] for name, chosen in different.items()}
+        if len(columns) == 1:
+            self._settings[...] = columns[id(settings[0])][:, np.newaxis]
+            return
         for lane, chosen in enumerate(settings):
-            self._settings[:, lane] = columns[chosen]
+            self._settings[:, lane] = columns[id(chosen)]
 
     @property
     def _n_weights(self) -> int:

@@ -39,6 +39,7 @@ from fastmlp.kernels.blocks import (
     shape_of,
 )
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
+from fastmlp.kernels.layouts import Layouts
 from fastmlp.kernels.optimizers import MOMENTS, settings_array
 from fastmlp.kernels.orders import draw_orders
 from fastmlp.kernels.threads import STOP, SYNC_SIZE
@@ -96,6 +97,7 @@ class Run:
         threads: int | None = 1,
         total_weight: float | None = None,
         learns: bool = True,
+        layouts: Layouts | None = None,
     ) -> None:
         params, dtype, settings = start.params, start.params.dtype, problem.hyperparameters
         full_batch = batch_size == n_samples
@@ -120,8 +122,11 @@ class Run:
         self._state.running[WHOLE_WEIGHT] = n_samples if total_weight is None else total_weight
         self._take_up(start)
         # Full batches always visit the same blocks: they are laid out once. Minibatches are gathered from the rows.
-        self._place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if full_batch else writable
-        self._data = Data(self._place(X), self._place(y), order, n_samples, batch_size, full_batch)
+        laid_out = full_batch and not order.size
+        self._place = partial(lay_out, slab=self._net.slab, stride=self._net.stride) if laid_out else writable
+        shared = layouts.of(X, self._net.slab, self._net.stride) if laid_out and layouts is not None else None
+        X_placed = self._place(X) if shared is None else shared
+        self._data = Data(X_placed, self._place(y), order, n_samples, batch_size, laid_out)
 
     def _take_up(self, start: Snapshot) -> None:
         """Go on from what another run has reached."""

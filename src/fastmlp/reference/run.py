@@ -26,12 +26,14 @@ class Run:
     start : what it begins with; the parameters of the working dtype, and what an earlier run has reached.
     X : (n_rows, n_features) rows in C order, of the working dtype.
     y : (n_rows, 1) class numbers or (n_rows, n_outputs) targets, of the working dtype; with weights, another column.
-    order : the numbers, among the rows of X and y, of those that come next; refilled by the caller. Full batches need none.
+    order : the numbers, among the rows of X and y, of those that come next; refilled by the caller. Full batches need none:
+        then they are all rows.
     n_samples : rows in an epoch; X and y have them all, or those that come next.
     batch_size : rows in a batch, at most n_samples.
     threads : of no effect here; NumPy has threads of its own.
     total_weight : the sum of the samples' weights, where there are any: the last column of `y`.
     learns : False for a run that only measures the objective, without dropout and updates.
+    layouts : full batches laid out for other runs too, or None; of no effect here.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Run:
         threads: int | None = None,
         total_weight: float | None = None,
         learns: bool = True,
+        layouts: Any = None,
     ) -> None:
         self.problem, self.X, self.y, self.order = problem, X, y, order
         self.n_samples, self.batch_size = n_samples, batch_size
@@ -115,7 +118,7 @@ class Run:
         """Make one update, or none where the objective is not finite, or no sample of the batch has a weight."""
         problem, n_samples = self.problem, self.n_samples
         size = min(self.batch_size, n_samples - self.done % n_samples)
-        rows: Any = slice(None) if self.batch_size == n_samples else self.order[self.done - self._first :][:size]
+        rows: Any = self.order[self.done - self._first :][:size] if self.order.size else slice(None)
         X, y = self.X[rows], self.y[rows]
         sample_weight = y[:, -1] if self._weighted else None
         y = y[:, :-1] if self._weighted else y

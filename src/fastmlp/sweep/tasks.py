@@ -81,9 +81,12 @@ class Setups:
     """
 
     def __init__(self, source: Source, common: Mapping[str, Any]) -> None:
+        from fastmlp.kernels.layouts import Layouts
+
         self._source, self._asked = source, {**DEFAULTS, **common, "threads": 1}
         self._known: dict[Any, tuple[Setup, int]] = {}
         self._numbers = itertools.count()
+        self._layouts = Layouts()
 
     def of(self, place: int, config: Config, rows: NDArray[np.intp] | None) -> Task:
         """The task of a config, its seed settled, on some of the rows or all.
@@ -98,9 +101,12 @@ class Setups:
         if known is None:
             check_names(config)
             known = set_up(self._source, {**self._asked, **config}, rows), next(self._numbers)
+            known[0].layouts = self._layouts
             if key is not None and known[0].before.net is None:
                 self._known[key] = known
-        setup = copy.copy(known[0])
+        # What copy.copy does, in a third of the time.
+        setup = object.__new__(Setup)
+        setup.__dict__.update(known[0].__dict__)
         setup.seed = config["seed"]
         if setup.validation is not None:
             # Rows held out are noted in the samples.
