@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -182,8 +183,8 @@ class Trainings:
             network = described(
                 drawn.setup, previous[lane] if diverged else params, curves, "diverged" if diverged else status
             )
+            self._orders.settle(lane, run.done)
             if not diverged:
-                self._orders.settle(lane, run.done)
                 network._training = state_of(drawn, snapshots[lane], 1.0, Best())
             self._networks[lane] = network
             run.take_out(lane)
@@ -222,7 +223,7 @@ class LaneOrders:
             return total
         if run.done == self._end:
             run.order_begins_at(self._end)
-            self._places, self._drawn_from = [orders.place() for orders in self._orders], self._end
+            self._places, self._drawn_from = [None if one is None else one.place() for one in self._orders], self._end
             n_orders = min(len(self.order), (total - self._end) // self._n_samples)
             self._draw(self.order[:n_orders])
             self._end += n_orders * self._n_samples
@@ -239,16 +240,19 @@ class LaneOrders:
             return
         own = np.empty(into.shape[:2], np.int32)
         for lane, orders in enumerate(self._orders):
-            orders.draw(own)
-            into[..., lane] = own
+            if orders is not None:
+                orders.draw(own)
+                into[..., lane] = own
         into[..., len(self._orders) :] = into[..., :1]
 
     def settle(self, lane: int, done: int) -> None:
-        """Take back a net's draws of epochs that `done` samples have not begun."""
-        if self._full or done == self._end:
-            return
-        self._orders[lane].come_back(self._places[lane])
-        self._orders[lane].skip(-(-(done - self._drawn_from) // self._n_samples))
+        """Take back a net's draws of epochs that `done` samples have not begun; it draws no more."""
+        orders = self._orders[lane]
+        # Lanes without a living net need any rows. Counted orders cost least where all lanes have them.
+        self._orders[lane] = copy.copy(orders) if isinstance(orders, CountedOrders) else None
+        if not self._full and done < self._end:
+            orders.come_back(self._places[lane])
+            orders.skip(-(-(done - self._drawn_from) // self._n_samples))
 
 
 def pieces_of(tasks: Sequence[Task]) -> list[Task | Group]:
