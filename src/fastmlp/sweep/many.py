@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import real, whole
+from fastmlp.inputs import as_array
 from fastmlp.progress import counting
 from fastmlp.samples import Source
 from fastmlp.sweep.configs import check_names, expanded, settle_seeds
@@ -123,17 +124,20 @@ def _note(finished: Iterable[Outcome], outcomes: dict[int, Outcome], report: Cal
 
 
 def _checked_rows(rows: Any, n_nets: int, y: ArrayLike) -> Rows:
-    """The rows of each net as numbers."""
+    """The rows of each net as numbers; None for all, and where `y` has none, which is told with the other faults of it."""
     if rows is None:
         return None
     if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray):
         raise TypeError(f"rows={rows!r}: give a list with an index array for each net, or None")
     if len(rows) != n_nets:
         raise ValueError(f"rows has {len(rows)} entries, but there are {n_nets} nets; give one index array for each")
-    n_samples = np.shape(y)[0]
+    targets = as_array("y", y)
+    if not targets.ndim:
+        return None
     checked: dict[int, NDArray[np.intp]] = {}
-    # Folds are given again and again: the same object is the same rows.
-    for place, some in enumerate(rows):
+    # Folds are given again and again: the same object is the same rows. The list keeps those that a matrix makes anew.
+    listed = list(rows)
+    for place, some in enumerate(listed):
         if id(some) not in checked:
-            checked[id(some)] = row_numbers(f"rows[{place}]", some, n_samples)
-    return [checked[id(some)] for some in rows]
+            checked[id(some)] = row_numbers(f"rows[{place}]", some, len(targets))
+    return [checked[id(some)] for some in listed]

@@ -14,10 +14,13 @@ def row_numbers(name: str, rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
     TypeError, ValueError
         If they are neither, there are none, or some are not below `n_samples`; the message calls them `name`.
     """
-    array = np.asarray(rows)
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        raise TypeError(f"{name} is {type(rows).__name__} of several arrays; give one array of row numbers") from None
     if array.dtype == bool and array.shape == (n_samples,):
         array = np.flatnonzero(array)
-    if not array.size:
+    if array.shape == (0,):
         raise ValueError(f"{name} is empty: give at least one row")
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"{name} is {array.dtype} of shape {array.shape}; give row numbers, or a mask over all rows")
