@@ -19,8 +19,8 @@ class Halt:
         self._status: str | None = None
 
     def say(self, status: str) -> None:
-        """End all trainings with this status."""
-        self._status = status
+        """End all trainings with this status, unless they have been ended before."""
+        self._status = self._status or status
 
     def __call__(self) -> str | None:
         """The status to end with, or None."""
