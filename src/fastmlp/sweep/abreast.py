@@ -67,6 +67,8 @@ def _rows_in_batch(setup: Setup) -> int:
 def group_of(setup: Setup) -> tuple[Any, ...] | None:
     """What trainings have in common that can go abreast; None for one that cannot."""
     samples, problem, before = setup.samples, setup.problem, setup.before
+    if not isinstance(setup.batch_size, int | np.integer | str | None):
+        return None  # what is no number of rows is told when the training begins
     dtype, size = samples.targets.values.dtype, _rows_in_batch(setup)
     alone = (
         setup.engine != "kernels" or samples.streamed or setup.validation is not None or setup.callback is not None

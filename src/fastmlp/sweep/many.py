@@ -96,8 +96,7 @@ def train_many(
     settle_seeds(nets, common)
     setups = Setups(Source(X, y), common)
     tasks, failed = tasks_of(setups, nets, chosen)
-    if failed:
-        setups.raise_if_common(failed[0].error)
+    setups.raise_if_common(tasks, failed)
     outcomes = {outcome.place: outcome for outcome in failed}
     with counting(progress, len(nets)) as report:
         crew = Crew(pieces_of(tasks), n_threads, halt)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.fitting import draw, trained
+from fastmlp.arguments import random_source
+from fastmlp.fitting import draw, rates_of, trained
 from fastmlp.loop import Halted
 from fastmlp.network import Network
 from fastmlp.samples import Source
@@ -113,23 +114,53 @@ class Setups:
             setup.samples = copy.copy(setup.samples)
         return Task(place, setup, known[1])
 
-    def raise_if_common(self, error: Exception | None) -> None:
-        """Raise where the parameters that all nets share lead to this very error by themselves."""
+    def raise_if_common(self, tasks: Sequence[Task], failed: Sequence[Outcome]) -> None:
+        """Raise where the parameters that all nets share lead, by themselves, to what is wrong with some of the nets.
+
+        Of what is checked when a training begins the first nets tell, up to one with which nothing is wrong.
+        """
+        messages = {str(outcome.error) for outcome in failed}
+        for task in tasks:
+            try:
+                _check_beginning(task.setup)
+            except Exception as error:
+                messages.add(str(error))
+                continue
+            break
+        if not messages:
+            return
         try:
-            set_up(self._source, self._asked)
-        except (TypeError, ValueError) as ours:
-            if str(ours) == str(error):
+            _check_beginning(set_up(self._source, self._asked))
+        except Exception as ours:
+            if str(ours) in messages:
                 raise
+
+
+def _check_beginning(setup: Setup) -> None:
+    """Raise what drawing would raise; nobody's random numbers are drawn."""
+    random_source(setup.seed)
+    trial = copy.copy(setup)
+    trial.seed, trial.samples, trial.before = 0, copy.copy(setup.samples), copy.deepcopy(setup.before)
+    if isinstance(trial.batch_size, int) and trial.batch_size > trial.samples.n_samples:
+        # The warning is the training's.
+        trial.batch_size = None
+    rates_of(trial)
+    draw(trial)
 
 
 def _key(config: Config, rows: Any) -> Any:
     """What is alike where all but the seed is; None where that cannot be told."""
-    key = tuple((name, type(value), value) for name, value in config.items() if name != "seed")
+    key = tuple((name, _typed(value)) for name, value in config.items() if name != "seed")
     try:
         hash(key)
     except TypeError:
         return None
     return (*key, id(rows))
+
+
+def _typed(value: Any) -> Any:
+    """A value and its type, for 1, 1.0 and True are equal."""
+    return type(value), tuple(map(_typed, value)) if isinstance(value, tuple) else value
 
 
 def tasks_of(
@@ -140,6 +171,6 @@ def tasks_of(
     for place, config in enumerate(configs):
         try:
             tasks.append(setups.of(place, config, None if rows is None else rows[place]))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # one net must not end the others
             failed.append(Outcome(place, None, "failed", error))
     return tasks, failed
