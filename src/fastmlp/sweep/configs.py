@@ -26,6 +26,9 @@ DEFAULTS: Config = {
 OF_THE_SWEEP = ("threads", "progress")
 # Seeds drawn for those who gave none are below this.
 SEEDS = 1 << 63
+# Of larger grids the combinations are not all numbered to draw some.
+MOST_PERMUTED = 1 << 20
+DIGIT = 16
 
 
 def expanded(configs: Any, n_draws: int | None, draw_seed: Any) -> list[Config]:
@@ -84,13 +87,29 @@ def _some_of_grid(values: dict[str, Any], n_draws: int, random: Any) -> list[Con
     if n_draws > size:
         warn(f"n_draws={n_draws} is more than the {size} combinations there are; each is taken once", UserWarning)
     points = []
-    for number in random.permutation(size)[:n_draws].tolist():
+    for number in _different(random, n_draws, size):
         rest, point = number, Config()
         for name in reversed(values):
             rest, place = divmod(rest, len(values[name]))
             point[name] = values[name][place]
         points.append(dict(reversed(point.items())))
     return points
+
+
+def _different(random: Any, count: int, size: int) -> list[int]:
+    """Up to `count` numbers below `size`, no two alike."""
+    if size <= MOST_PERMUTED:
+        return [int(number) for number in random.permutation(size)[:count]]
+    found: dict[int, None] = {}
+    while len(found) < min(count, size):
+        number, bits = 0, size.bit_length()
+        # There may be more than an integer of 64 bits holds.
+        for start in range(0, bits, DIGIT):
+            more = min(DIGIT, bits - start)
+            number = number << more | int(_integer(random, 1 << more))
+        if number < size:
+            found[number] = None
+    return list(found)
 
 
 def _listed(name: str, values: Any) -> list[Any]:
