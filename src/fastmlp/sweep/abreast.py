@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,16 @@ NONE = np.empty(0)
 # What Python does for a group is done for one after the other: draws let go of the interpreter for an instant, and threads
 # that take turns by that lose more time than the work takes.
 TURN = Lock()
+
+
+def _new_turn() -> None:
+    """In a forked process: whoever had the turn is not in it."""
+    global TURN
+    TURN = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_turn)
 # What a net costs in a group, beside one alone, to tell which pieces of work to begin with.
 COST_ABREAST = 0.4
 
