@@ -26,17 +26,21 @@ class Piece(Protocol):
 class Crew:
     """Threads at work: each takes the costliest piece that waits.
 
-    What comes of the pieces is taken, in the order in which they end, by whoever iterates. Where all is halted the pieces
-    that wait are left.
+    What comes of the pieces is taken, in the order in which they end, by whoever iterates; then the work begins. Where all
+    is halted the pieces that wait are left.
     """
 
     def __init__(self, pieces: Sequence[Piece], threads: int, halted: Halted) -> None:
         self._waiting = deque(sorted(pieces, key=lambda piece: -piece.cost))
         self._halted, self._finished = halted, SimpleQueue[Any]()
         self._threads = [Thread(target=self._work, daemon=True) for _ in range(min(threads, len(pieces)))]
-        self._working = len(self._threads)
+        self._idle, self._working = self._threads.copy(), 0
+
+    def wait(self) -> None:
+        """Wait until no thread is left."""
         for thread in self._threads:
-            thread.start()
+            if thread.ident is not None:
+                thread.join()
 
     def _work(self) -> None:
         try:
@@ -52,6 +56,9 @@ class Crew:
             self._finished.put(None)
 
     def __iter__(self) -> Crew:
+        while self._idle:
+            self._idle.pop().start()
+            self._working += 1
         return self
 
     def __next__(self) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -97,13 +98,15 @@ def train_many(
     setups = Setups(Source(X, y), common)
     tasks, failed = tasks_of(setups, nets, chosen)
     setups.raise_if_common(tasks, failed)
-    outcomes = {outcome.place: outcome for outcome in failed}
+    outcomes: dict[int, Outcome] = {}
     with counting(progress, len(nets)) as report:
         crew = Crew(pieces_of(tasks), n_threads, halt)
         try:
-            for finished in crew:
+            for finished in itertools.chain([failed], crew):
                 _note(finished, outcomes, report)
-                if callback is not None and any(callback(outcome) is True for outcome in finished):
+                # All that have ended are told of, also after a word to end.
+                said = [] if callback is None else [callback(outcome) for outcome in finished]
+                if any(isinstance(word, bool | np.bool_) and word for word in said):
                     halt.say("stopped by callback")
         except KeyboardInterrupt:
             halt.say("interrupted")
@@ -111,6 +114,7 @@ def train_many(
                 _note(finished, outcomes, report)
         finally:
             halt.say("interrupted")
+            crew.wait()
     sweep = Sweep(nets, common, [outcomes.get(place) or missing(place, halt()) for place in range(len(nets))])
     sweep.warn()
     return sweep
