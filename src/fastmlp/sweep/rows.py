@@ -27,4 +27,4 @@ def row_numbers(name: str, rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
     if array.min() < 0 or array.max() >= n_samples:
         wrong = array[(array < 0) | (array >= n_samples)][0]
         raise ValueError(f"{name} holds {wrong}, but X has the rows 0 to {n_samples - 1}")
-    return array.astype(np.intp)
+    return array.astype(np.intp, copy=False)
