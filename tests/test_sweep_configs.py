@@ -153,6 +153,9 @@ def test_of_a_generator_that_nets_share_each_has_a_child(shared, threads):
     for net, child in zip(sweep, theirs.spawn(MANY), strict=True):
         assert told(net) == told(train(X, Y, seed=child, **SMALL))
     assert ours.random() == theirs.random()
+    # Nobody has drawn from the child that the config holds.
+    for net, config in zip(sweep, sweep.configs, strict=True):
+        assert told(net) == told(train(X, Y, **{**sweep.common, **config}))
     # The next sweep has other children.
     again = train_many(X, Y, configs, **SMALL, **common)
     assert not {net.params.tobytes() for net in sweep} & {net.params.tobytes() for net in again}
@@ -164,6 +167,8 @@ def test_of_a_random_state_that_nets_share_each_has_one_seeded_from_it():
     numbers = theirs.randint(1 << 31, size=MANY, dtype=np.int64)
     for net, number in zip(sweep, numbers, strict=True):
         assert told(net) == told(train(X, Y, seed=np.random.RandomState(number), **SMALL))
+    for net, config in zip(sweep, sweep.configs, strict=True):
+        assert told(net) == told(train(X, Y, **{**sweep.common, **config}))
     assert ours.uniform() == theirs.uniform()
 
 

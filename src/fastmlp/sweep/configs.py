@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import itertools
@@ -141,26 +142,29 @@ def check_names(names: Iterable[str]) -> None:
             raise TypeError(f"{name}: train has no such parameter; {hint}")
 
 
-def settle_seeds(configs: list[Config], common: Mapping[str, Any]) -> None:
-    """Give each config a seed of its own, so that it says all about its net.
+def settle_seeds(configs: list[Config], common: Mapping[str, Any]) -> list[Any]:
+    """Give each config a seed of its own, so that it says all about its net; return what each net is to draw from.
 
     An int stays. Where several configs share a Generator, each gets one of its children (``Generator.spawn``), and of a
-    RandomState an int drawn from it, in the configs' order. Where there is no seed one is drawn.
+    RandomState an int drawn from it, in the configs' order; nets draw from copies of these, so that those in the configs
+    give the nets again. Where there is no seed one is drawn.
     """
-    shared: dict[int, list[Config]] = {}
-    for config in configs:
+    shared: dict[int, list[int]] = {}
+    for place, config in enumerate(configs):
         seed = config.setdefault("seed", common.get("seed"))
         if seed is None or isinstance(seed, np.random.Generator | np.random.RandomState):
-            shared.setdefault(id(seed), []).append(config)
-    for those in shared.values():
-        seed = those[0]["seed"]
+            shared.setdefault(id(seed), []).append(place)
+    sources = [config["seed"] for config in configs]
+    for places in shared.values():
+        seed = sources[places[0]]
         if seed is None:
-            seeds: Any = np.random.default_rng().integers(SEEDS, size=len(those)).tolist()
-        elif len(those) == 1:
+            seeds: Any = np.random.default_rng().integers(SEEDS, size=len(places)).tolist()
+        elif len(places) == 1:
             continue
         elif isinstance(seed, np.random.Generator):
-            seeds = seed.spawn(len(those))
+            seeds = seed.spawn(len(places))
         else:
-            seeds = [np.random.RandomState(number) for number in seed.randint(1 << 31, size=len(those), dtype=np.int64)]
-        for config, own in zip(those, seeds, strict=True):
-            config["seed"] = own
+            seeds = [np.random.RandomState(number) for number in seed.randint(1 << 31, size=len(places), dtype=np.int64)]
+        for place, own in zip(places, seeds, strict=True):
+            configs[place]["seed"], sources[place] = own, copy.deepcopy(own)
+    return sources

@@ -94,9 +94,9 @@ def train_many(
     check_names(common)
     nets = expanded(configs, n_draws, draw_seed)
     chosen = _checked_rows(rows, len(nets), y)
-    settle_seeds(nets, common)
+    seeds = settle_seeds(nets, common)
     setups = Setups(Source(X, y), common)
-    tasks, failed = tasks_of(setups, nets, chosen)
+    tasks, failed = tasks_of(setups, nets, seeds, chosen)
     setups.raise_if_common(tasks, failed)
     outcomes: dict[int, Outcome] = {}
     with counting(progress, len(nets)) as report:

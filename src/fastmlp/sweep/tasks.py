@@ -89,8 +89,8 @@ class Setups:
         self._numbers = itertools.count()
         self._layouts = Layouts()
 
-    def of(self, place: int, config: Config, rows: NDArray[np.intp] | None) -> Task:
-        """The task of a config, its seed settled, on some of the rows or all.
+    def of(self, place: int, config: Config, seed: Any, rows: NDArray[np.intp] | None) -> Task:
+        """The task of a config, with its seed, on some of the rows or all.
 
         Raises
         ------
@@ -164,13 +164,13 @@ def _typed(value: Any) -> Any:
 
 
 def tasks_of(
-    setups: Setups, configs: Sequence[Config], rows: Sequence[NDArray[np.intp]] | None
+    setups: Setups, configs: Sequence[Config], seeds: Sequence[Any], rows: Sequence[NDArray[np.intp]] | None
 ) -> tuple[list[Task], list[Outcome]]:
     """The nets to train, and those that were asked for what there is not."""
     tasks, failed = [], []
-    for place, config in enumerate(configs):
+    for place, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
         try:
-            tasks.append(setups.of(place, config, None if rows is None else rows[place]))
+            tasks.append(setups.of(place, config, seed, None if rows is None else rows[place]))
         except Exception as error:  # one net must not end the others
             failed.append(Outcome(place, None, "failed", error))
     return tasks, failed
