@@ -225,7 +225,7 @@ BAD_CONFIGS = [
     ([{}, {}], {"rows": [[1, 2]]}, ValueError, r"rows has 1 entries, but there are 2 nets; give one index array for each"),
     ([{}], {"rows": 3}, TypeError, r"rows=3: give a list with an index array for each net, or None"),
     ([{}], {"rows": "all"}, TypeError, r"rows='all': give a list"),
-    ([{}], {"rows": [[]]}, ValueError, r"rows\[0\] is empty: give each net at least one row"),
+    ([{}], {"rows": [[]]}, ValueError, r"rows\[0\] is empty: give at least one row"),
     ([{}], {"rows": [np.zeros(90, bool)]}, ValueError, r"rows\[0\] is empty"),
     ([{}], {"rows": [[0, 90]]}, ValueError, r"rows\[0\] holds 90, but X has the rows 0 to 89"),
     ([{}], {"rows": [[-1, 2]]}, ValueError, r"rows\[0\] holds -1, but X has the rows 0 to 89"),
@@ -312,6 +312,15 @@ def test_what_is_wrong_of_all_nets_is_raised_as_train_raises_it(wrong, configs, 
         rows = None
     with pytest.raises(type(alone.value), match=f"^{re.escape(str(alone.value))}$"):
         train_many(options.pop("X"), options.pop("y"), configs, rows=rows, **options)
+
+
+@pytest.mark.parametrize("n_nets", [3, MANY])
+def test_batches_larger_than_the_samples_are_told_of_once(n_nets):
+    with pytest.warns(UserWarning, match="^batch_size=500 is more than the 90 samples; each batch has them all$") as warned:
+        sweep = train_many(X, Y, {"seed": range(n_nets)}, hidden=3, epochs=2, batch_size=500)
+    assert [warning.filename for warning in warned] == [__file__]
+    for seed, net in enumerate(sweep):
+        assert told(net) == told(train(X, Y, 3, epochs=2, batch_size=90, seed=seed))
 
 
 BAD_NETS = [

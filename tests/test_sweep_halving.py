@@ -17,14 +17,12 @@ RATES = [0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 1e-4, 1e-5]
 OPTIONS = {"hidden": 5, "batch_size": 16, "seed": 3, "epochs": 27}
 
 
+def bits(net):
+    return [np.asarray(part).tobytes() for part in (net.params, net.loss_curve, net.validation_curve, net.best_epoch)]
+
+
 def alike(net, alone):
-    return all(
-        np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
-        for ours, theirs in (
-            (net.params, alone.params), (net.loss_curve, alone.loss_curve),
-            (net.validation_curve, alone.validation_curve), (net.best_epoch, alone.best_epoch),
-        )  # fmt: skip
-    )
+    return bits(net) == bits(alone)
 
 
 def test_a_third_goes_on_at_each_rung(data):
@@ -71,11 +69,8 @@ def test_a_third_goes_on_at_each_rung(data):
 )
 def test_survivors_have_the_bits_of_nets_that_were_never_halted(data, options):
     settings = {**OPTIONS, **options}
-    seeds = [np.random.RandomState(k) for k in range(9)] if isinstance(settings["seed"], np.random.RandomState) else range(9)
-    del settings["seed"]
-    again = [np.random.RandomState(k) if isinstance(k, np.random.RandomState) else k for k in range(9)]
-    if not isinstance(seeds, range):
-        again = [np.random.RandomState(k) for k in range(9)]
+    source = np.random.RandomState if isinstance(settings.pop("seed"), np.random.RandomState) else int
+    seeds, again = ([source(k) for k in range(9)] for _ in range(2))
     nets = train_many(*data, [{"seed": seed} for seed in seeds], halving=3, **settings)
     done = [place for place, net in enumerate(nets) if nets.statuses[place] != "eliminated"]
     assert done
@@ -154,7 +149,6 @@ def test_an_end_by_time_leaves_the_rest(data):
 def test_seconds_add_up_and_each_rung_is_told(data):
     told = []
     nets = train_many(*data, {"learning_rate": RATES}, halving=3, callback=told.append, **OPTIONS)
-    assert sorted(outcome.place for outcome in told) == sorted([*range(9), *[p for p in range(9) if nets[p].n_epochs > 3], *[
-        p for p in range(9) if nets[p].n_epochs > 9
-    ]])  # fmt: skip
+    counts = np.bincount([outcome.place for outcome in told])
+    assert counts.tolist() == [{3: 1, 9: 2, 27: 3}[net.n_epochs] for net in nets]
     assert (nets.seconds > 0).all()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.arguments import random_source
+from fastmlp.arguments import random_source, rows_per_batch
 from fastmlp.fitting import draw, rates_of, trained
 from fastmlp.loop import Halted
 from fastmlp.network import Network
@@ -101,14 +101,14 @@ class Setups:
         known = self._known.get(key) if key is not None else None
         if known is None:
             check_names(config)
-            known = set_up(self._source, {**self._asked, **config}, rows), next(self._numbers)
+            known = _clipped(set_up(self._source, {**self._asked, **config}, rows)), next(self._numbers)
             known[0].layouts = self._layouts
             if key is not None and known[0].before.net is None:
                 self._known[key] = known
         # What copy.copy does, in a third of the time.
         setup = object.__new__(Setup)
         setup.__dict__.update(known[0].__dict__)
-        setup.seed = config["seed"]
+        setup.seed = seed
         if setup.validation is not None:
             # Rows held out are noted in the samples.
             setup.samples = copy.copy(setup.samples)
@@ -134,6 +134,15 @@ class Setups:
         except Exception as ours:
             if str(ours) in messages:
                 raise
+
+
+def _clipped(setup: Setup) -> Setup:
+    """The training without a batch size above the samples: no thread must warn of that, and not for each net."""
+    size, n_samples = setup.batch_size, setup.samples.n_samples
+    if isinstance(size, int | np.integer) and size > n_samples and not isinstance(setup.validation, float):
+        rows_per_batch(size, n_samples)
+        setup.batch_size = None
+    return setup
 
 
 def _check_beginning(setup: Setup) -> None:
