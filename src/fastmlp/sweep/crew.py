@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
 
+import numpy as np
+
 from fastmlp.loop import Halted
+from fastmlp.sweep.halt import Halt
 from fastmlp.sweep.tasks import Outcome
 
 
@@ -36,7 +40,7 @@ class Crew:
         self._threads = [Thread(target=self._work, daemon=True) for _ in range(min(threads, len(pieces)))]
         self._idle, self._working = self._threads.copy(), 0
 
-    def wait(self) -> None:
+    def close(self) -> None:
         """Wait until no thread is left."""
         for thread in self._threads:
             if thread.ident is not None:
@@ -70,3 +74,58 @@ class Crew:
                 return list(outcomes)
             self._working -= 1
         raise StopIteration
+
+
+class Work(Protocol):
+    """Nets in training: what comes of them, and an end that leaves nothing behind."""
+
+    def __iter__(self) -> Iterator[list[Outcome]]:
+        """Begin, if that has not been; the outcomes as they come."""
+
+    def close(self) -> Any:
+        """Leave nothing behind."""
+
+
+@dataclass
+class Watch:
+    """Notes what comes of nets, tells the user, and hears when to end.
+
+    Attributes
+    ----------
+    outcomes : by the nets' places; those of a net that has been trained on are its last, with the time of all.
+    report : is told how many nets there are outcomes of.
+    callback : the user's, or None.
+    halt : ends what is watched.
+    """
+
+    outcomes: dict[int, Outcome]
+    report: Callable[[int], None]
+    callback: Callable[[Outcome], Any] | None
+    halt: Halt
+
+    def over(self, work: Work) -> None:
+        """Watch over nets in training until nothing is left of them."""
+        try:
+            for finished in work:
+                self.note(finished)
+        except KeyboardInterrupt:
+            self.halt.say("interrupted")
+            self.callback = None
+            for finished in work:
+                self.note(finished)
+        except BaseException:
+            self.halt.say("interrupted")
+            raise
+        finally:
+            work.close()
+
+    def note(self, finished: Sequence[Outcome]) -> None:
+        """Note outcomes, and tell of them: of all that have ended, also after a word to end."""
+        for outcome in finished:
+            before = self.outcomes.get(outcome.place)
+            outcome.seconds += 0 if before is None else before.seconds
+            self.outcomes[outcome.place] = outcome
+        self.report(len(self.outcomes))
+        said = [] if self.callback is None else [self.callback(outcome) for outcome in finished]
+        if any(isinstance(word, bool | np.bool_) and word for word in said):
+            self.halt.say("stopped by callback")

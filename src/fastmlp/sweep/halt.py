@@ -22,6 +22,10 @@ class Halt:
         """End all trainings with this status, unless they have been ended before."""
         self._status = self._status or status
 
+    def seconds_left(self) -> float:
+        """Until the time is over."""
+        return self._deadline - time.monotonic()
+
     def __call__(self) -> str | None:
         """The status to end with, or None."""
         if self._status is None and time.monotonic() > self._deadline:

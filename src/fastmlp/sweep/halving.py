@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastmlp import schedules
 from fastmlp.arguments import whole
+from fastmlp.loop import Halted
 from fastmlp.options import Loss
 from fastmlp.setup import Setup
 from fastmlp.sweep.configs import DEFAULTS, Config
@@ -55,6 +56,15 @@ class Halving:
         while self._share ** (self._rungs + 1) <= min(len(tasks), least):
             self._rungs += 1
         self._done = 0
+
+    def climb(
+        self, train: Callable[[dict[int, Config]], None], outcomes: Mapping[int, Outcome], halted: Halted
+    ) -> None:
+        """Train nets from rung to rung: `train` takes what is asked for, by places, and leaves what came in `outcomes`."""
+        asked = self.first()
+        while asked:
+            train(asked)
+            asked = {} if halted() is not None else self.next(outcomes)
 
     def first(self) -> dict[int, Config]:
         """What the nets are asked for until the first rung, by their places."""

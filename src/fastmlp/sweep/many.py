@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastmlp.arguments import real, whole
-from fastmlp.inputs import as_array
 from fastmlp.progress import counting
 from fastmlp.samples import Source
-from fastmlp.sweep.configs import check_names, expanded, settle_seeds
-from fastmlp.sweep.crew import Crew
+from fastmlp.sweep.configs import Config, check_names, expanded, settle_seeds
+from fastmlp.sweep.crew import Crew, Watch
 from fastmlp.sweep.halt import Halt
+from fastmlp.sweep.halving import Halving
+from fastmlp.sweep.remote import Remote, check_executor
 from fastmlp.sweep.result import Sweep
-from fastmlp.sweep.rows import row_numbers
-from fastmlp.sweep.tasks import Outcome, Setups, missing, tasks_of
+from fastmlp.sweep.rows import Rows, checked_rows
+from fastmlp.sweep.tasks import Outcome, Setups, Task, missing, tasks_of
+from fastmlp.sweep.worker import crew_of
 
-Rows = list[NDArray[np.intp]] | None
 
 
 def train_many(
@@ -58,15 +58,22 @@ def train_many(
         How many nets to draw from a mapping; of lists alone no combination comes twice.
     draw_seed : int, Generator, RandomState or None
         Draws them.
+    halving : int or None
+        Successive halving: all nets are trained for a share of their epochs, the best one in so many of them on for as many
+        times longer, and so on to the end, see :class:`fastmlp.sweep.halving.Halving`. The others are "eliminated". The best
+        are those of the best validation score or, without validation, the least loss.
     threads : int or None
         How many nets, or groups of small nets, to train at a time; None is one for each core. Bits are the same for any
-        number.
+        number. With an executor: how many each of its workers trains at a time; None is one.
     executor : concurrent.futures.Executor or None
-        Trains them elsewhere.
+        Trains them elsewhere: on a pool of processes, or on a cluster with Dask's ``Client.get_executor()``. X and y are
+        sent to each worker once. Nets that are lost with their worker are trained again; where it is the net that ends
+        its worker, it fails. The executor stays open.
     progress : bool
         Show how many nets are done.
     callback : function or None
-        Called with an Outcome after each net, in the order in which they end; ends the sweep by returning True.
+        Called with an Outcome after each net, in the order in which they end, with `halving` also after each of its rungs;
+        ends the sweep by returning True.
     max_seconds : float or None
         End the sweep after this time; nets in progress are kept as they are then.
     **common
@@ -84,63 +91,46 @@ def train_many(
     TypeError, ValueError
         If X, y, the configs as a whole or a common parameter are not what they must be.
     """
-    from fastmlp.kernels.run import available_cores
-    from fastmlp.sweep.abreast import pieces_of
-
-    n_threads = available_cores() if threads is None else whole("threads", threads)
+    check_executor(executor)
+    n_threads = None if threads is None else whole("threads", threads)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r}: give a function, or None")
     halt = Halt(math.inf if max_seconds is None else real("max_seconds", max_seconds, 0, above=True))
     check_names(common)
     nets = expanded(configs, n_draws, draw_seed)
-    chosen = _checked_rows(rows, len(nets), y)
+    chosen = checked_rows(rows, len(nets), y)
     seeds = settle_seeds(nets, common)
-    setups = Setups(Source(X, y), common)
+    source = Source(X, y)
+    setups = Setups(source, common)
     tasks, failed = tasks_of(setups, nets, seeds, chosen)
     setups.raise_if_common(tasks, failed)
+    ladder = None if halving is None else Halving(halving, tasks, nets, common)
+
+    def crew_for(some: Sequence[Task], asked: Sequence[Config]) -> Crew | Remote:
+        if executor is None:
+            return crew_of(some, n_threads, halt)
+        return Remote(executor, some, source, common, asked, chosen, n_threads, halt)
+
     outcomes: dict[int, Outcome] = {}
     with counting(progress, len(nets)) as report:
-        crew = Crew(pieces_of(tasks), n_threads, halt)
-        try:
-            for finished in itertools.chain([failed], crew):
-                _note(finished, outcomes, report)
-                # All that have ended are told of, also after a word to end.
-                said = [] if callback is None else [callback(outcome) for outcome in finished]
-                if any(isinstance(word, bool | np.bool_) and word for word in said):
-                    halt.say("stopped by callback")
-        except KeyboardInterrupt:
-            halt.say("interrupted")
-            for finished in crew:
-                _note(finished, outcomes, report)
-        finally:
-            halt.say("interrupted")
-            crew.wait()
+        watch = Watch(outcomes, report, callback, halt)
+        watch.note(failed)
+        if ladder is None:
+            watch.over(crew_for(tasks, nets))
+        else:
+            ladder.climb(lambda asked: watch.over(crew_for(*_on_rung(setups, nets, seeds, chosen, asked))), outcomes, halt)
     sweep = Sweep(nets, common, [outcomes.get(place) or missing(place, halt()) for place in range(len(nets))])
     sweep.warn()
     return sweep
 
 
-def _note(finished: Iterable[Outcome], outcomes: dict[int, Outcome], report: Callable[[int], None]) -> None:
-    for outcome in finished:
-        outcomes[outcome.place] = outcome
-    report(len(outcomes))
-
-
-def _checked_rows(rows: Any, n_nets: int, y: ArrayLike) -> Rows:
-    """The rows of each net as numbers; None for all, and where `y` has none, which is told with the other faults of it."""
-    if rows is None:
-        return None
-    if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray):
-        raise TypeError(f"rows={rows!r}: give a list with an index array for each net, or None")
-    if len(rows) != n_nets:
-        raise ValueError(f"rows has {len(rows)} entries, but there are {n_nets} nets; give one index array for each")
-    targets = as_array("y", y)
-    if not targets.ndim:
-        return None
-    checked: dict[int, NDArray[np.intp]] = {}
-    # Folds are given again and again: the same object is the same rows. The list keeps those that a matrix makes anew.
-    listed = list(rows)
-    for place, some in enumerate(listed):
-        if id(some) not in checked:
-            checked[id(some)] = row_numbers(f"rows[{place}]", some, len(targets))
-    return [checked[id(some)] for some in listed]
+def _on_rung(
+    setups: Setups, nets: Sequence[Config], seeds: Sequence[Any], rows: Rows, asked: Mapping[int, Config]
+) -> tuple[list[Task], list[Config]]:
+    """The nets that are trained to a rung, and what each is asked for until then."""
+    # The numbers of a net that goes on are its own.
+    tasks = [
+        setups.of(place, config, seeds[place] if config["seed"] is not None else None, None if rows is None else rows[place])
+        for place, config in asked.items()
+    ]
+    return tasks, [asked.get(place, config) for place, config in enumerate(nets)]
