@@ -217,13 +217,14 @@ def test_the_callback_can_end_the_sweep(kind, word):
         heard.append(outcome.place)
         return word if len(heard) == 3 else None
 
-    configs = [{"seed": place, "epochs": LONG if place == 3 else 2} for place in range(32)]
-    with pytest.warns(RuntimeWarning, match=r"^\d+ of 32 nets were not begun: stopped by callback$"):
+    # So long that the word comes before all have begun.
+    configs = [{"seed": place, "epochs": LONG if place == 3 else 400} for place in range(64)]
+    with pytest.warns(RuntimeWarning, match=r"^\d+ of 64 nets were not begun: stopped by callback$"):
         sweep = train_many(X, Y, configs, callback=enough, threads=2, **KINDS[kind])
     assert left() == []
     assert sweep.statuses[3] == "stopped by callback"
     assert sweep[3].status == "stopped by callback"
-    assert sorted(heard) == [place for place in range(32) if sweep[place] is not None]
+    assert sorted(heard) == [place for place in range(64) if sweep[place] is not None]
     assert set(sweep.statuses) == {"finished", "stopped by callback"}
     # Other words are none.
     for other in (1, "stop", None, False):

@@ -19,8 +19,8 @@ class Halt:
         self._status: str | None = None
 
     def say(self, status: str) -> None:
-        """End all trainings with this status, unless they have been ended before."""
-        self._status = self._status or status
+        """End all trainings with this status, unless one has been said before."""
+        self._status = self() or status
 
     def seconds_left(self) -> float:
         """Until the time is over."""

@@ -57,9 +57,7 @@ class Halving:
             self._rungs += 1
         self._done = 0
 
-    def climb(
-        self, train: Callable[[dict[int, Config]], None], outcomes: Mapping[int, Outcome], halted: Halted
-    ) -> None:
+    def climb(self, train: Callable[[dict[int, Config]], None], outcomes: Mapping[int, Outcome], halted: Halted) -> None:
         """Train nets from rung to rung: `train` takes what is asked for, by places, and leaves what came in `outcomes`."""
         asked = self.first()
         while asked:

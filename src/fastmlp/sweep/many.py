@@ -24,7 +24,6 @@ from fastmlp.sweep.tasks import Outcome, Setups, Task, missing, tasks_of
 from fastmlp.sweep.worker import crew_of
 
 
-
 def train_many(
     X: ArrayLike,
     y: ArrayLike,
@@ -59,9 +58,9 @@ def train_many(
     draw_seed : int, Generator, RandomState or None
         Draws them.
     halving : int or None
-        Successive halving: all nets are trained for a share of their epochs, the best one in so many of them on for as many
-        times longer, and so on to the end, see :class:`fastmlp.sweep.halving.Halving`. The others are "eliminated". The best
-        are those of the best validation score or, without validation, the least loss.
+        Successive halving: all nets are trained for a share of their epochs, the best, one in so many of them, on for so
+        many times as long, and so on to the end; see :class:`fastmlp.sweep.halving.Halving`. The others are "eliminated".
+        The best have the best validation score or, without validation, the least loss.
     threads : int or None
         How many nets, or groups of small nets, to train at a time; None is one for each core. Bits are the same for any
         number. With an executor: how many each of its workers trains at a time; None is one.
@@ -130,7 +129,12 @@ def _on_rung(
     """The nets that are trained to a rung, and what each is asked for until then."""
     # The numbers of a net that goes on are its own.
     tasks = [
-        setups.of(place, config, seeds[place] if config["seed"] is not None else None, None if rows is None else rows[place])
+        setups.of(
+            place,
+            config,
+            None if config["seed"] is None else seeds[place],
+            None if rows is None else rows[place],
+        )
         for place, config in asked.items()
     ]
     return tasks, [asked.get(place, config) for place, config in enumerate(nets)]

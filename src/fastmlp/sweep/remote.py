@@ -13,7 +13,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from fastmlp.kernels.run import available_cores
 from fastmlp.notices import warn
 from fastmlp.samples import Source
 from fastmlp.sweep import worker
@@ -33,6 +32,8 @@ MOST_LOSSES = 3
 # How long to wait for nets in progress when a sweep is ended, and how often to look whether it is.
 GRACE_SECONDS = 0.35
 SECONDS_BETWEEN_LOOKS = 0.05
+# When nothing is heard of so long, groups may be lost.
+SECONDS_OF_SILENCE = 1.0
 
 
 def check_executor(executor: Any) -> None:
@@ -54,6 +55,10 @@ class Remote:
     ----------
     tasks : the nets to train, of those of `configs` and `rows`, on X and y of `source`.
     threads : for each worker, or None for one.
+
+    Attributes
+    ----------
+    close : a function that calls back what is in flight, and leaves nothing behind.
     """
 
     def __init__(
@@ -70,11 +75,11 @@ class Remote:
         self._losses = 0
         self._here: Crew | None = None
         self._unsent: list[Outcome] = []
+        self._heard = time.monotonic()
         self._warned, self._grace_ends = False, math.inf
         file, self._flag = tempfile.mkstemp(prefix="fastmlp-")
         os.close(file)
-        # Also where nobody iterates to the end.
-        weakref.finalize(self, _end, self._flying, self._flag, getattr(self._carrier, "token", ""))
+        self.close = weakref.finalize(self, _end, self._flying, self._flag, getattr(self._carrier, "token", ""))
 
     def __iter__(self) -> Remote:
         return self
@@ -131,15 +136,16 @@ class Remote:
         try:
             future = self._landed.get(timeout=SECONDS_BETWEEN_LOOKS)
         except Empty:
-            if self._halt() is None and self._carrier.is_cut_off():
-                self._give_up_those_in_flight()
+            self._look_after_those_in_flight(SECONDS_OF_SILENCE)
             return []
+        self._heard = time.monotonic()
         group = self._flying.pop(future, None)
         if group is None:
             return []
         error = CancelledError("cancelled") if future.cancelled() else future.exception()
         if error is not None:
-            self._lose(group, error)
+            self._lose(group, error, not (future.cancelled() and self._carrier.tells_begun))
+            self._look_after_those_in_flight(0.0)
             return []
         answer = future.result()
         if answer is None:
@@ -154,23 +160,29 @@ class Remote:
         left = [task for task in group.tasks if task.place not in there]
         if left:
             # The worker was told that the sweep is over.
-            self._lose(Group(left, group.losses), CancelledError("left by the worker"))
+            self._lose(Group(left, group.losses), CancelledError("left by the worker"), False)
         return outcomes
 
-    def _give_up_those_in_flight(self) -> None:
+    def _look_after_those_in_flight(self, silence: float) -> None:
+        """Give them up where they are lost without anybody saying so; asked after so many seconds of silence."""
+        if self._halt() is not None or time.monotonic() < self._heard + silence:
+            return
+        self._heard = time.monotonic()
+        if not self._carrier.is_cut_off():
+            return
         lost = dict(self._flying)
         self._flying.clear()
         for future, group in lost.items():
             future.cancel()
-            self._lose(group, CancelledError("lost with what it needs"))
+            self._lose(group, CancelledError("lost with what it needs"), True)
 
-    def _lose(self, group: Group, error: BaseException) -> None:
+    def _lose(self, group: Group, error: BaseException, may_have_begun: bool) -> None:
         """Have nets trained again that did not come back."""
         self._losses += 1
         if self._losses > MOST_LOSSES * GROUPS_FOR_EACH * self._carrier.workers or isinstance(error, BrokenExecutor):
             self._broken = error
-        # Cancelled are those that nobody began, or that were lost through no fault of theirs.
-        if isinstance(error, CancelledError) or not self._carrier.is_apart:
+        # What no worker began has ended none, and threads end with this process alone.
+        if not may_have_begun or not self._carrier.is_apart:
             self._take_back([group])
             return
         group.losses += 1
@@ -186,7 +198,7 @@ class Remote:
 
     def _rest_here(self) -> Crew | None:
         """What the executor leaves, in training here; None where all is done."""
-        threads = self._asked or available_cores()
+        threads = self._asked or worker.cores()
         lost, rest = self._portions.rest()
         self._suspects += lost
         if self._broken is not None and not self._warned and (rest or self._suspects):
@@ -198,7 +210,7 @@ class Remote:
                 RuntimeWarning,
             )
         if rest:
-            return worker.crew_of(rest, threads, self._halt)
+            return iter(worker.crew_of(rest, threads, self._halt))
         if not self._suspects:
             return None
         terms = Terms(1, math.inf, self._flag)

@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Protocol
 
-from fastmlp.kernels.run import available_cores
 from fastmlp.sweep import worker
 from fastmlp.sweep.configs import Config
 from fastmlp.sweep.halt import Halt
@@ -24,6 +23,8 @@ PLAIN = (bool, int, float, str, type(None))
 LARGE_FOR_DASK = 500_000
 # Clusters grow and shrink.
 SECONDS_BETWEEN_COUNTS = 1.0
+TRIALS_TO_SCATTER = 4
+NOT_SENT = "executor: X, y or what nets share cannot be sent to other processes"
 
 Answer = list[Outcome] | None
 
@@ -71,7 +72,7 @@ class Parcels:
         try:
             return dumps(self.shared)
         except Exception as error:
-            raise TypeError(f"executor: X, y or what nets share cannot be sent to other processes: {error}") from error
+            raise TypeError(f"{NOT_SENT}: {error}") from error
 
     def nets(self, places: Sequence[int]) -> bytes:
         """The nets at these places, pickled.
@@ -125,7 +126,7 @@ class Beside:
 
     def __init__(self, executor: Executor, halt: Halt) -> None:
         self._executor, self._halt = executor, halt
-        self.workers: int = getattr(executor, "_max_workers", available_cores())
+        self.workers: int = getattr(executor, "_max_workers", worker.cores())
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Have the nets trained as they are."""
@@ -143,13 +144,13 @@ class Posted:
 
     def __init__(self, executor: Executor, parcels: Parcels) -> None:
         self._executor, self._parcels, self.token = executor, parcels, uuid.uuid4().hex
-        self.workers: int = getattr(executor, "_max_workers", None) or available_cores()
-        # Where workers turn out to be of this process, or are yet to be forked from it, they have it already.
-        worker.remember(self.token, parcels.shared)
+        self.workers: int = getattr(executor, "_max_workers", None) or worker.cores()
         self._to_go = 0 if _is_yet_to_fork(executor) else self.workers
         if self._to_go:
             # What cannot be sent is told of before any work.
             _ = parcels.blob
+        # Where workers turn out to be of this process, or are yet to be forked from it, they have it already.
+        worker.remember(self.token, parcels.shared)
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Send the nets, pickled."""
@@ -176,8 +177,8 @@ class Scattered:
     def __init__(self, executor: Executor, parcels: Parcels) -> None:
         self._executor, self._parcels, self._client = executor, parcels, getattr(executor, "_client")  # noqa: B009
         self._counted, self._workers = -math.inf, 1
+        self._shared: Any = None
         self._large: dict[Future[Answer], Any] = {}
-        self._shared = self._client.scatter(parcels.shared, broadcast=True, hash=False)
 
     @property
     def workers(self) -> int:
@@ -188,10 +189,12 @@ class Scattered:
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Send the nets, pickled."""
+        if self._shared is None:
+            self._shared = self._scattered(self._parcels.shared)
         nets: Any = self._parcels.nets([task.place for task in tasks])
         is_large = len(nets) > LARGE_FOR_DASK
         if is_large:
-            nets = self._client.scatter(nets, hash=False)
+            nets = self._scattered(nets)
         # Nets that are sent again are not those of before to Dask either, which would give back the same failure.
         submit: Any = self._executor.submit
         sent: Future[Answer] = submit(worker.train_group, self._shared, nets, terms, pure=False)
@@ -200,12 +203,32 @@ class Scattered:
             sent.add_done_callback(lambda done: self._large.pop(done, None))
         return sent
 
+    def _scattered(self, value: Any) -> Any:
+        """What stands for the value once it is on a worker, from where others fetch it."""
+        for trial in range(TRIALS_TO_SCATTER):
+            try:
+                # To broadcast it has been seen to hang where a worker was lost meanwhile.
+                return self._client.scatter(value, hash=False)
+            except (TypeError, pickle.PicklingError) as error:
+                raise TypeError(f"{NOT_SENT}: {error}") from error
+            except Exception:
+                # A worker that is lost meanwhile is one that Dask has not heard of yet.
+                if trial == TRIALS_TO_SCATTER - 1 or self._client.status != "running":
+                    raise
+                time.sleep(SECONDS_BETWEEN_COUNTS / 4)
+        raise AssertionError
+
     def is_cut_off(self) -> bool:
-        """Whether all workers that had it were lost: then what waits for it waits for ever, unless it is sent anew."""
-        is_lost = self._shared.status != "finished"
+        """Whether all workers that had it were lost: then what waits for it may wait for ever, unless it is sent anew."""
+        sent = [*self._large.values(), *([] if self._shared is None else [self._shared])]
+        try:
+            is_lost = not all(self._client.who_has(sent).values())
+        except Exception:
+            # So Dask says it of what it has forgotten.
+            is_lost = True
         if is_lost:
-            self._shared = self._client.scatter(self._parcels.shared, broadcast=True, hash=False)
-        return is_lost or any(nets.status != "finished" for nets in list(self._large.values()))
+            self._shared = None
+        return is_lost
 
 
 def carrier_of(executor: Executor, parcels: Parcels, halt: Halt) -> Carrier:

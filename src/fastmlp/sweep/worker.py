@@ -88,13 +88,19 @@ class Flag:
         return status
 
 
-def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted) -> Crew:
-    """A crew that trains these nets, here or on a worker, on so many threads or one for each core."""
+def cores() -> int:
+    """How many cores there are."""
     # When there is something to train: it is slow to import.
     from fastmlp.kernels.run import available_cores
+
+    return available_cores()
+
+
+def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted) -> Crew:
+    """A crew that trains these nets, here or on a worker, on so many threads or one for each core."""
     from fastmlp.sweep.abreast import pieces_of
 
-    return Crew(pieces_of(tasks), available_cores() if threads is None else threads, halted)
+    return Crew(pieces_of(tasks), cores() if threads is None else threads, halted)
 
 
 def train_tasks(tasks: Sequence[Task], threads: int, halted: Halted) -> list[Outcome]:
@@ -110,7 +116,9 @@ def train_group(shared: Shared, nets: bytes, terms: Terms) -> list[Outcome]:
     with shared.lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Rows that came with the nets go with them: what was set up for others is not kept.
-        tasks, outcomes = tasks_of(Setups(shared.source, shared.common), configs, [config["seed"] for config in configs], rows)
+        tasks, outcomes = tasks_of(
+            Setups(shared.source, shared.common), configs, [config["seed"] for config in configs], rows
+        )
     outcomes += train_tasks(tasks, terms.threads, flag)
     for outcome in outcomes:
         outcome.place, outcome.error = places[outcome.place], _sendable(outcome.error)
