@@ -4,10 +4,11 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -203,8 +204,12 @@ def test_samples_are_sent_to_each_process_once(pool, samples, tmp_path):
 
 def test_samples_are_scattered_once(client, samples, tmp_path):
     X, y = samples
-    path = tmp_path / "arrivals"
-    train_many(Noted(X, path), y, SHORT[:60], executor=client.get_executor())
+    path, executor, seen = tmp_path / "arrivals", client.get_executor(), []
+    submit = executor.submit
+    executor.submit = lambda *arguments, **options: seen.append(options) or submit(*arguments, **options)
+    train_many(Noted(X, path), y, SHORT[:60], executor=executor)
+    # Else Dask would give back an earlier failure to who asks for the same again.
+    assert seen == [{"pure": False}] * len(seen)
     pids = path.read_text().split()
     # The scheduler, in this process, only passes on what it is handed.
     assert sorted(pids) == sorted(set(pids))
@@ -224,14 +229,34 @@ def test_large_samples_do_not_go_through_the_graph(client):
     )
 
 
+def test_workers_say_what_they_lack(pool, samples, monkeypatch):
+    X, y = samples
+    counting = Counting(pool)
+    monkeypatch.setattr("fastmlp.sweep.sending._is_yet_to_fork", lambda executor: True)
+    assert_same(train_many(X, y, SHORT[:60], executor=counting), train_many(X, y, SHORT[:60]))
+    heavy = [weight > X.nbytes for weight in counting.weights]
+    assert not any(heavy[:2])
+    assert 2 <= sum(heavy) <= 3
+
+
 class Inline(Executor):
-    """Works at once, in the caller's thread."""
+    """Works at once, in the caller's thread; loses what `loses` says of the number of the group and its places."""
+
+    def __init__(self, loses=lambda number, places: None):
+        self._loses, self.groups, self.futures = loses, [], []
+        self._max_workers = 2
 
     def submit(self, function, *arguments):
-        from concurrent.futures import Future
-
+        self.groups.append(pickle.loads(arguments[2])[0])
         future = Future()
-        future.set_result(function(*arguments))
+        self.futures.append(future)
+        lost = self._loses(len(self.groups), self.groups[-1])
+        if isinstance(lost, RuntimeError):
+            raise lost
+        if isinstance(lost, Exception):
+            future.set_exception(lost)
+        elif lost is None:
+            future.set_result(function(*arguments))
         return future
 
 
@@ -280,13 +305,13 @@ def test_workers_keep_the_samples_of_few_sweeps():
 def test_dask_workers_killed_at_random(client, samples):
     random = np.random.default_rng(20)
     configs = {"hidden": [10, (20, 5)], "seed": list(range(32))}
-    local = train_many(*samples, configs, epochs=900)
+    local = train_many(*samples, configs, epochs=600)
     for _ in range(10):
         client.wait_for_workers(2, timeout=30)
         pid = random.choice(sorted(client.run(os.getpid).values()))
-        timer = threading.Timer(random.uniform(0.02, 0.9), os.kill, (pid, signal.SIGKILL))
+        timer = threading.Timer(random.uniform(0.02, 0.6), os.kill, (pid, signal.SIGKILL))
         timer.start()
-        sweep = train_many(*samples, configs, epochs=900, executor=client.get_executor())
+        sweep = train_many(*samples, configs, epochs=600, executor=client.get_executor())
         timer.cancel()
         timer.join()
         assert_same(sweep, local)
@@ -343,6 +368,57 @@ def test_an_executor_that_is_shut_down(kind, when, samples):
     chosen.shutdown()
     assert_same(sweep, train_many(*samples, configs, epochs=1000))
     assert sorted(seen) == list(range(20))
+
+
+def test_nets_that_are_lost_again_and_again_are_tried_apart(samples, monkeypatch):
+    apart = []
+    monkeypatch.setattr(remote, "Suspects", recording(apart))
+    executor = Inline(lambda number, places: OSError("lost") if 3 in places else None)
+    assert_same(train_many(*samples, SHORT[:20], executor=executor), train_many(*samples, SHORT[:20]))
+    assert sum(3 in places for places in executor.groups) == remote.MOST_LOSSES
+    assert len(apart) == 1
+    assert 3 in apart[0]
+    # Others are with it by as much as two halvings leave.
+    assert len(apart[0]) <= 5
+
+
+def recording(apart):
+    class Recording(remote.Suspects):
+        def __init__(self, tasks, *rest):
+            apart.append([task.place for task in tasks])
+            super().__init__(tasks, *rest)
+
+    return Recording
+
+
+def test_what_was_lost_is_never_trained_here(samples, monkeypatch):
+    """Where the executor takes no more, either."""
+    apart = []
+    monkeypatch.setattr(remote, "Suspects", recording(apart))
+    executor = Inline(
+        lambda number, places: OSError("lost") if number == 2 else RuntimeError("shut") if number > 2 else None
+    )
+    with pytest.warns(RuntimeWarning, match=r"trains no longer \(RuntimeError: shut\); the 19 nets left"):
+        sweep = train_many(*samples, SHORT[:20], executor=executor)
+    assert_same(sweep, train_many(*samples, SHORT[:20]))
+    assert [place for places in apart for place in places] == executor.groups[1]
+
+
+def test_an_executor_that_loses_all_is_given_up(samples):
+    executor = Inline(lambda number, places: OSError("no such package"))
+    executor._max_workers = 1
+    with pytest.warns(RuntimeWarning, match=r"trains no longer \(OSError: no such package\)"):
+        sweep = train_many(*samples, SHORT[:4], executor=executor)
+    assert_same(sweep, train_many(*samples, SHORT[:4]))
+    assert len(executor.groups) < 20
+
+
+def test_what_is_lost_in_silence_is_sent_again(samples, monkeypatch):
+    monkeypatch.setattr(remote, "SECONDS_OF_SILENCE", 0.2)
+    monkeypatch.setattr("fastmlp.sweep.sending.Posted.is_cut_off", lambda self: True)
+    executor = Inline(lambda number, places: "never heard of again" if number in (1, 2, 5) else None)
+    assert_same(train_many(*samples, SHORT[:20], executor=executor), train_many(*samples, SHORT[:20]))
+    assert [future.cancelled() for future in executor.futures[:2]] == [True, True]
 
 
 def deadly(epoch):
@@ -471,10 +547,30 @@ def test_a_limit_of_time(executor, configs, samples):
     assert "out of time" in sweep.statuses
     if configs is SHORT:
         assert_finished_are_right(sweep, samples)
-    elif isinstance(executor, ThreadPoolExecutor | ProcessPoolExecutor):
-        # Nets in progress are kept as they are.
-        assert sum(net is not None for net in sweep) == 2
     assert is_free(executor)
+
+
+@pytest.mark.parametrize("how", ["interrupted", "out of time"])
+def test_nets_in_progress_are_kept(executor, how, samples, monkeypatch):
+    """As far as they come in time; here they have all the time they want."""
+    monkeypatch.setattr(remote, "GRACE_SECONDS", 20)
+    train_many(*samples, SHORT[:4], executor=executor)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    if how == "interrupted":
+        timer.start()
+    begin = time.monotonic()
+    sweep = train_many(*samples, ENDLESS, executor=executor, max_seconds=1 if how == "out of time" else None)
+    assert time.monotonic() - begin < 15
+    assert set(sweep.statuses) == {how}
+    assert sum(net is not None for net in sweep) == 2
+
+
+def test_nobody_waits_for_workers_that_do_not_hear(samples):
+    executor = Inline(lambda number, places: "never heard of again")
+    sweep = ended(samples, SHORT, 0.3, executor, max_seconds=0.3)
+    assert sweep.statuses == ["out of time"] * len(SHORT)
+    assert len(executor.futures) == 2
+    assert all(future.cancelled() for future in executor.futures)
 
 
 def test_a_callback_that_stops(executor, samples):

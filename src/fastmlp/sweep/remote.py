@@ -105,6 +105,13 @@ class Remote:
                 return outcomes
 
     def _send_more(self) -> None:
+        try:
+            self._carrier.look_around()
+        except TypeError:
+            raise
+        except Exception as error:
+            self._broken = error
+            return
         workers = self._carrier.workers
         # Until it is known how long nets take, no more than there are workers to find it out.
         while self._portions and len(self._flying) < workers * (GROUPS_FOR_EACH if self._portions.is_timed else 1):
@@ -223,10 +230,8 @@ class Remote:
         if self._grace_ends < math.inf:
             return
         self._grace_ends = time.monotonic() + GRACE_SECONDS
+        # What nobody has begun yet begins and ends at once, and is cancelled when the moment is over.
         Path(self._flag).write_text(status)
-        if self._carrier.tells_begun:
-            for future in list(self._flying):
-                future.cancel()
 
 
 def _end(flying: dict[Future[Answer], Group], flag: str, token: str) -> None:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ LARGE_FOR_DASK = 500_000
 # Clusters grow and shrink.
 SECONDS_BETWEEN_COUNTS = 1.0
 TRIALS_TO_SCATTER = 4
+SECONDS_TO_FETCH = 2.0
 NOT_SENT = "executor: X, y or what nets share cannot be sent to other processes"
 
 Answer = list[Outcome] | None
@@ -102,7 +104,7 @@ class Carrier(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many groups of nets can be trained at a time."""
+        """How many groups of nets can be trained at a time, at the last look around."""
 
     @property
     def is_apart(self) -> bool:
@@ -111,6 +113,9 @@ class Carrier(Protocol):
     @property
     def tells_begun(self) -> bool:
         """Whether what is begun cannot be cancelled any more."""
+
+    def look_around(self) -> None:
+        """See which workers there are; called before anything is sent."""
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Send nets; `again` where they came back untrained, for want of what they share."""
@@ -127,6 +132,9 @@ class Beside:
     def __init__(self, executor: Executor, halt: Halt) -> None:
         self._executor, self._halt = executor, halt
         self.workers: int = getattr(executor, "_max_workers", worker.cores())
+
+    def look_around(self) -> None:
+        """Do nothing: they are always the same."""
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Have the nets trained as they are."""
@@ -152,6 +160,9 @@ class Posted:
         # Where workers turn out to be of this process, or are yet to be forked from it, they have it already.
         worker.remember(self.token, parcels.shared)
 
+    def look_around(self) -> None:
+        """Do nothing: they are always the same."""
+
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Send the nets, pickled."""
         nets = self._parcels.nets([task.place for task in tasks])
@@ -176,21 +187,36 @@ class Scattered:
 
     def __init__(self, executor: Executor, parcels: Parcels) -> None:
         self._executor, self._parcels, self._client = executor, parcels, getattr(executor, "_client")  # noqa: B009
-        self._counted, self._workers = -math.inf, 1
+        self._looked, self.workers = -math.inf, 1
         self._shared: Any = None
+        self._reached: set[str] = set()
+        self._fetching: list[Any] = []
         self._large: dict[Future[Answer], Any] = {}
 
-    @property
-    def workers(self) -> int:
-        """The threads of all workers there are now."""
-        if time.monotonic() > self._counted + SECONDS_BETWEEN_COUNTS:
-            self._counted, self._workers = time.monotonic(), sum(self._client.nthreads().values()) or 1
-        return self._workers
+    def look_around(self) -> None:
+        """Count the threads of all workers, which come and go, and have what nets share brought to those that are new."""
+        if time.monotonic() < self._looked + SECONDS_BETWEEN_COUNTS:
+            return
+        threads = self._client.nthreads()
+        if self._shared is None:
+            self._shared, self._reached = self._scattered(self._parcels.shared), set()
+        # Dask gives work to those that have what it needs, and would leave others without. (To have it broadcast has been
+        # seen to hang where a worker was lost meanwhile.)
+        self._fetching = [
+            self._client.submit(worker.fetch, self._shared, workers=[address], pure=False)
+            for address in set(threads) - self._reached
+        ]
+        if not self._reached:
+            end = time.monotonic() + SECONDS_TO_FETCH
+            for one in self._fetching:
+                # Who is slow, or lost, is not waited for.
+                with suppress(Exception):
+                    one.result(timeout=max(0.0, end - time.monotonic()))
+        self._reached = set(threads)
+        self._looked, self.workers = time.monotonic(), sum(threads.values()) or 1
 
     def submit(self, tasks: Sequence[Task], terms: Terms, again: bool) -> Future[Answer]:
         """Send the nets, pickled."""
-        if self._shared is None:
-            self._shared = self._scattered(self._parcels.shared)
         nets: Any = self._parcels.nets([task.place for task in tasks])
         is_large = len(nets) > LARGE_FOR_DASK
         if is_large:
@@ -204,10 +230,9 @@ class Scattered:
         return sent
 
     def _scattered(self, value: Any) -> Any:
-        """What stands for the value once it is on a worker, from where others fetch it."""
+        """What stands for the value once it is on a worker."""
         for trial in range(TRIALS_TO_SCATTER):
             try:
-                # To broadcast it has been seen to hang where a worker was lost meanwhile.
                 return self._client.scatter(value, hash=False)
             except (TypeError, pickle.PicklingError) as error:
                 raise TypeError(f"{NOT_SENT}: {error}") from error
@@ -227,7 +252,7 @@ class Scattered:
             # So Dask says it of what it has forgotten.
             is_lost = True
         if is_lost:
-            self._shared = None
+            self._shared, self._looked = None, -math.inf
         return is_lost
 
 

@@ -108,6 +108,10 @@ def train_tasks(tasks: Sequence[Task], threads: int, halted: Halted) -> list[Out
     return [outcome for finished in crew_of(tasks, threads, halted) for outcome in finished]
 
 
+def fetch(shared: Shared) -> None:
+    """Do nothing, with what Dask has to bring here for it."""
+
+
 def train_group(shared: Shared, nets: bytes, terms: Terms) -> list[Outcome]:
     """Train nets that were sent. Those not begun before the sweep ends are left out."""
     flag = Flag(terms.flag, terms.seconds)
