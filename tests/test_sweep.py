@@ -1,5 +1,7 @@
 """Nets of a sweep have the bits that each has alone, in groups that go abreast and one by one."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -208,6 +210,67 @@ def test_nets_that_go_on(dtype, seed, solver, monkeypatch):
     check_same(made._replace(configs=[{**config, "start": net} for config, net in zip(made.configs, nets, strict=True)]))
     check_same(made._replace(common={**made.common, "start": nets[0]}))
     assert sizes == [LANES[dtype]] * 2
+
+
+@pytest.mark.parametrize("validation", [0.3, "given"])
+def test_nets_that_go_on_from_one_each_have_its_best_validation(validation):
+    """None is told what another has reached since."""
+    made = small(n_nets=5, epochs=9, patience=3, tol=0.0)
+    validation = (made.X[::3], made.y[::3]) if validation == "given" else validation
+    common = {**made.common, "validation": validation}
+    start = train(made.X, made.y, **common, seed=1)
+    sweep = check_same(made._replace(common={**common, "start": start}))
+    assert len({net.best_epoch for net in sweep}) > 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nets_that_are_trained_at_once_hold_out_rows_of_their_own(threads):
+    meeting = threading.Barrier(threads)
+    common = {"validation": 0.3, "callback": lambda epoch: meeting.wait(20) if epoch.epoch == 1 else None}
+    made = small(n_nets=4)
+    sweep = train_many(made.X, made.y, [{**config, **common} for config in made.configs], threads=threads, **made.common)
+    wanted, _ = alone(made._replace(common={**made.common, "validation": 0.3}))
+    assert [told(net) for net in sweep] == [told(net) for net in wanted]
+
+
+# What nets of one sweep may differ in so that they cannot go abreast with each other.
+APART = [
+    {},
+    {"batch_size": 7},
+    {"batch_size": None},
+    {"batch_size": "auto"},
+    {"hidden": 4},
+    {"hidden": (3, 2)},
+    {"activation": "gelu"},
+    {"solver": "sgd"},
+    {"solver": "sgd", "momentum": 0.5},
+    {"solver": "sgd", "momentum": 0.5, "nesterov": True},
+    {"solver": "rmsprop"},
+    {"solver": "adamw"},
+    {"epochs": 3},
+    {"dtype": "float32"},
+    {"label_smoothing": 0.1},
+    {"label_smoothing": 0.2},
+    {"class_weight": {"low": 2.0}},
+    {"class_weight": {"low": 3.0}},
+    {"l1": 0.01},
+    {"max_grad_norm": 0.1},
+    {"dropout": 0.2},
+    {"validation": 0.2},
+    {"schedule": "adaptive", "patience": 1, "tol": 0.5},
+    {"engine": "reference", "epochs": 2},
+]
+# And what they may differ in within a group.
+WITHIN = [{}, {"shuffle": False}, {"l2": 0.3}, {"patience": 2, "tol": 0.1}, {"init": "he_normal"}, {"schedule": "cosine"}]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@by_dtype
+def test_nets_of_many_kinds_in_one_sweep(dtype, threads, monkeypatch):
+    sizes, lanes = spied(monkeypatch), LANES[dtype]
+    configs = [{**WITHIN[turn % 6], **apart, "seed": turn} for turn in range(lanes) for apart in APART]
+    check_same(small(dtype=dtype)._replace(configs=configs), threads=threads)
+    assert sizes.count(lanes) > 10
 
 
 @by_dtype

@@ -223,7 +223,7 @@ class Remote:
         terms = Terms(1, math.inf, self._flag)
         suspects = [Suspects(group.tasks, self._parcels, terms) for group in self._suspects]
         self._suspects = []
-        return Crew(suspects, threads, self._halt)
+        return iter(Crew(suspects, threads, self._halt))
 
     def _call_in(self, status: str) -> None:
         """Tell workers that the sweep is over, and wait no longer than a moment for nets in progress."""
