@@ -162,6 +162,8 @@ def few_abreast(net, state, settings, here, size):
         loss_abreast(net, state, settings, lane, none, size)
         if each > 1 and count_of(lane, size, width) < each:
             clear(net, scratch, last, begin_of(lane + 1, size, width) - 1)
+    if not net.learns:
+        return tree(state.sums, none, state.sums)
     backward_abreast(net, state, here, samples)
     for layer in range(last + 1):
         left = net.inputs
@@ -193,9 +195,10 @@ def many_abreast(net, state, settings, here, size):
         forward_abreast(net, state, here, lo, hi - lo)
         for lane in range(first, first + together):
             loss_abreast(net, state, settings, lane, lo, size)
-        backward_abreast(net, state, here, hi - lo)
-        for lane in range(first, first + together):
-            gradient_of_lane(net, state, lane, lo, size)
+        if net.learns:
+            backward_abreast(net, state, here, hi - lo)
+            for lane in range(first, first + together):
+                gradient_of_lane(net, state, lane, lo, size)
     return tree(state.sums, np.int64(0), state.sums)
 
 
@@ -283,14 +286,15 @@ def run_abreast(layers, shape, data, state, solver, settings, rates, losses, unt
             status = Status.DIVERGED
             continue
         epoch_loss, epoch_rest = added_abreast(epoch_loss, epoch_rest, objective * weights)
-        step += 1
-        update(
-            net, state, solver, settings, load(rates, epoch * width), l2, one / weights, step, here, none,
-            size_of(net) * width, np.int64(-1)
-        )  # fmt: skip
-        here = net.n_parameters - here
-        if penalised:
-            square_sums(net, state.params, here, state.squares)
+        if net.learns:
+            step += 1
+            update(
+                net, state, solver, settings, load(rates, epoch * width), l2, one / weights, step, here, none,
+                size_of(net) * width, np.int64(-1)
+            )  # fmt: skip
+            here = net.n_parameters - here
+            if penalised:
+                square_sums(net, state.params, here, state.squares)
         done += size
         start += size
         if start == data.n_samples:

@@ -112,6 +112,7 @@ class AbreastRun:
     order : (n_epochs, n_samples, lanes) numbers of the rows that come next, refilled by the caller; of full batches once.
     batch_size : rows in a batch.
     total_weights : the sums of the samples' weights of each net, or None.
+    learns : False for a run that only measures objectives.
     """
 
     def __init__(
@@ -123,13 +124,14 @@ class AbreastRun:
         order: NDArray[np.int32],
         batch_size: int,
         total_weights: Sequence[float] | None,
+        learns: bool = True,
     ) -> None:
         dtype, n_samples, first = starts[0].params.dtype, order.shape[1], problems[0]
         self.lanes, self._size, self._solver = lanes_of(dtype), starts[0].params.size, first.solver
         weighted = total_weights is not None
         # The layout hangs on nothing else of the problem.
         shape = first._replace(hyperparameters=Hyperparameters())
-        self._net = _plan(shape, n_targets, dtype, batch_size, self.lanes, weighted)
+        self._net = _plan(shape, n_targets, dtype, batch_size, self.lanes, weighted, learns)
         self._layers, self._shape = self._net.layers, shape_of(self._net)
         self._settings = np.zeros((len(Setting), PAD), dtype)
         self._state = self._new_state(dtype, MOMENTS[first.solver])
@@ -213,6 +215,25 @@ class AbreastRun:
         """Go on without the net of this lane."""
         self._vector(ALIVE)[lane] = 0
 
+    def flat_params(self) -> Array:
+        """All nets' parameters as they stand in memory, (n_parameters, lanes); not a copy."""
+        return self._rows(self._state.params, int(self._state.cursor[HERE]))
+
+    def objectives(self, params: Array) -> Array:
+        """Each net's mean objective over a full batch with these parameters; NaN where it is not finite.
+
+        Of a run that does not learn; `params` are those that :meth:`flat_params` gives.
+        """
+        self._rows(self._state.params, 0)[...] = params
+        self._state.cursor[DONE] = 0
+        none = np.empty(self.lanes, params.dtype)
+        self.advance(none, none, self._data.n_samples, 1)
+        weights = self._vector(LANE_WEIGHT)
+        # As an epoch of a single batch has it, in the same operations.
+        with np.errstate(over="ignore", invalid="ignore"):
+            objectives: Array = self._vector(OBJECTIVE) * weights / weights
+        return np.where(np.isfinite(objectives), objectives, np.nan)
+
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""
         self._state.cursor[FIRST] = done
@@ -250,12 +271,14 @@ class AbreastRun:
 
 
 @lru_cache(maxsize=16)
-def _plan(problem: Problem, n_targets: int, dtype: np.dtype[Any], batch_size: int, lanes: int, weighted: bool) -> Net:
+def _plan(
+    problem: Problem, n_targets: int, dtype: np.dtype[Any], batch_size: int, lanes: int, weighted: bool, learns: bool
+) -> Net:
     """The layout of nets abreast: a vector for each sample in the panels, and for each parameter."""
     # Of a few samples each lane has room for as many.
     room = -(-batch_size // lanes) * lanes
     net = plan(
         problem.sizes, problem.activations, int(problem.loss), n_targets, dtype, batch_size, weighted=weighted,
-        stride=room * lanes,
+        learns=learns, stride=room * lanes,
     )  # fmt: skip
     return net._replace(n_weights=net.n_weights * lanes, n_parameters=net.n_parameters * lanes)

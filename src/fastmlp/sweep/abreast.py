@@ -24,6 +24,7 @@ from fastmlp.network import Network
 from fastmlp.options import Status
 from fastmlp.setup import Setup
 from fastmlp.state import Best
+from fastmlp.sweep.lane_validation import LaneValidation, can_be_validated
 from fastmlp.sweep.tasks import Outcome, Task
 
 Array = NDArray[Any]
@@ -69,7 +70,10 @@ def _samples_of(setup: Setup) -> tuple[Any, ...]:
 
 
 def _rows_in_batch(setup: Setup) -> int:
+    """How many rows a batch has, or very nearly so: a share that is held out may be a row less."""
     n_samples, size = setup.samples.n_samples, setup.batch_size
+    if isinstance(setup.validation, float):
+        n_samples -= round(setup.validation * n_samples)
     if size is None:
         return n_samples
     return min(n_samples, AUTO_BATCH if isinstance(size, str) else int(size))
@@ -82,7 +86,7 @@ def group_of(setup: Setup) -> tuple[Any, ...] | None:
         return None  # what is no number of rows is told when the training begins
     dtype, size = samples.targets.values.dtype, _rows_in_batch(setup)
     alone = (
-        setup.engine != "kernels" or samples.streamed or setup.validation is not None or setup.callback is not None
+        setup.engine != "kernels" or samples.streamed or not can_be_validated(setup) or setup.callback is not None
         or setup.max_seconds < np.inf or isinstance(schedules.named(setup.schedule, setup.epochs), schedules.Adaptive)
     )  # fmt: skip
     # Of a batch without weight there is no step.
@@ -91,6 +95,7 @@ def group_of(setup: Setup) -> tuple[Any, ...] | None:
     step = 0 if before.net is None else before.snapshot(problem.solver, dtype).step
     return (
         kind_of(problem), dtype, samples.n_samples, size, setup.epochs, step, before.n_epochs, _samples_of(setup),
+        setup.validation if isinstance(setup.validation, float) else id(setup.validation),
     )  # fmt: skip
 
 
@@ -111,12 +116,13 @@ class Group:
         begin = time.perf_counter()
         with TURN:
             drawn, outcomes = self._drawn()
-            trainings = Trainings(drawn, self.rows) if drawn else None
-        if trainings is not None:
+        for alike in _alike(drawn):
+            with TURN:
+                trainings = Trainings(alike, self.rows)
             status = trainings.train(halted)
             with TURN:
                 networks = trainings.networks(status)
-            outcomes += [Outcome(net.place, network, network.status) for net, network in zip(drawn, networks, strict=True)]
+            outcomes += [Outcome(net.place, network, network.status) for net, network in zip(alike, networks, strict=True)]
         for outcome in outcomes:
             outcome.seconds = (time.perf_counter() - begin) / len(outcomes)
         return outcomes
@@ -142,6 +148,15 @@ class Ready(NamedTuple):
     rates: Array
 
 
+def _alike(nets: Sequence[Ready]) -> list[list[Ready]]:
+    """Nets with as many samples to train on: where some are held out, that hangs on the classes of a net's rows."""
+    by_size: dict[Any, list[Ready]] = {}
+    for net in nets:
+        held = 0 if net.drawn.held is None else len(net.drawn.held.y)
+        by_size.setdefault((net.drawn.setup.samples.n_samples, net.drawn.size, held), []).append(net)
+    return list(by_size.values())
+
+
 class Trainings:
     """Trainings in progress, abreast."""
 
@@ -160,6 +175,8 @@ class Trainings:
         for lane in range(width):
             self._rates[:, lane] = nets[lane if lane < len(nets) else 0].rates
         self._losses = np.zeros_like(self._rates)
+        self._validation = None if drawn[0].held is None else LaneValidation(drawn, rows, width)
+        self._validated = 0
         self._networks: list[Network | None] = [None] * len(drawn)
 
     def train(self, halted: Halted) -> str:
@@ -168,11 +185,17 @@ class Trainings:
         ended = "finished"
         while run.done < total and None in self._networks:
             until = self._orders.ready_until(run)
+            if self._validation is not None:
+                until = min(until, (self._validated + 1) * self._n_samples)
             begin = time.perf_counter()
             status = run.advance(self._rates, self._losses, until, pace.budget)
             pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
             if status in (Status.DIVERGED, Status.STALLED):
                 self._end(run.ending(status), "diverged" if status == Status.DIVERGED else "stopped early")
+            if self._validation is not None and run.done == (self._validated + 1) * self._n_samples:
+                self._validated += 1
+                stops = self._validation.after_epoch(run.flat_params(), self._validated)
+                self._end([lane for lane in stops if self._networks[lane] is None], "stopped early")
             ended = halted() or ended
             if ended != "finished":
                 break
@@ -185,20 +208,29 @@ class Trainings:
 
     def _end(self, lanes: Sequence[int], status: str) -> None:
         """Make networks of what has been reached in some lanes."""
+        if not lanes:
+            return
         run, all_losses = self._run, self._losses[: self._run.done // self._n_samples].T.copy()
         snapshots, previous = run.snapshots(), run.previous_params()
         finite = np.asarray(np.isfinite(run.params()).all(axis=1))
         for lane in lanes:
             drawn, losses, params = self._drawn[lane], all_losses[lane], snapshots[lane].params
             diverged = status == "diverged" or not finite[lane]
-            before = drawn.setup.before
-            curves = (losses, NONE, NONE) if before.net is None else joined_curves(before.curves(), losses, [], [])
-            network = described(
-                drawn.setup, previous[lane] if diverged else params, curves, "diverged" if diverged else status
-            )
+            before, best = drawn.setup.before, Best() if self._validation is None else self._validation.best(lane)
+            curves = (losses, NONE, NONE)
+            if before.net is not None or self._validation is not None:
+                measured = ([], []) if self._validation is None else self._validation.curves(lane)
+                curves = joined_curves(before.curves(), losses, *measured)
+            if best.params is not None:
+                params = best.params.copy()
+            elif diverged:
+                params = previous[lane]
+            network = described(drawn.setup, params, curves, "diverged" if diverged else status)
+            if best.params is not None:
+                network.best_epoch = best.epoch
             self._orders.settle(lane, run.done)
             if not diverged:
-                network._training = state_of(drawn, snapshots[lane], 1.0, Best())
+                network._training = state_of(drawn, snapshots[lane], 1.0, best)
             self._networks[lane] = network
             run.take_out(lane)
 
