@@ -76,6 +76,7 @@ class Source:
         self.X, self.y = X, y
         self._features: dict[Any, tuple[Any, bool, NDArray[Any]]] = {}
         self._targets: dict[Any, Targets] = {}
+        self._weights: dict[Any, tuple[Any, Any, Any]] = {}
 
     def read(
         self,
@@ -91,8 +92,7 @@ class Source:
         """Check X, y and weights, and bring them into the form the engines take; of the `chosen` rows alone, if given."""
         rows, streamed, sample = self._features_in(dtype, full_batch)
         targets = self._targets_in(dtype, len(sample) if not streamed else rows.shape[0], loss, like)
-        by_class = class_weights(class_weight, targets, chosen)
-        weights = as_weights(sample_weight, by_class, targets, dtype)
+        weights, by_class = self._weights_of(sample_weight, class_weight, targets, dtype, chosen)
         return Samples(rows, streamed, sample, self.y, targets, weights, by_class, chosen, chosen)
 
     def _features_in(self, dtype: np.dtype[Any], full_batch: bool) -> tuple[Any, bool, NDArray[Any]]:
@@ -105,13 +105,32 @@ class Source:
         return self._features[dtype, streamed]
 
     def _targets_in(self, dtype: np.dtype[Any], n_samples: int, loss: str | Loss | None, like: Kind | None) -> Targets:
-        if like is not None:
-            return as_targets(self.y, n_samples, dtype, loss, like)
         # What is no name is refused, and may have no hash.
-        key = (dtype, loss if loss is None else str(loss))
+        key = (dtype, loss if loss is None else str(loss), _token(like))
         if key not in self._targets:
-            self._targets[key] = as_targets(self.y, n_samples, dtype, loss)
+            self._targets[key] = as_targets(self.y, n_samples, dtype, loss, like)
         return self._targets[key]
+
+    def _weights_of(
+        self, sample_weight: Any, class_weight: Any, targets: Targets, dtype: np.dtype[Any], chosen: NDArray[np.intp] | None
+    ) -> tuple[NDArray[Any] | None, NDArray[np.float64] | None]:
+        """The samples' weights and the classes'."""
+        balanced = isinstance(class_weight, str)
+        rows = id(chosen) if balanced else 0
+        key = (id(sample_weight), class_weight if balanced else id(class_weight), id(targets.values), rows)
+        if key not in self._weights:
+            by_class = class_weights(class_weight, targets, chosen)
+            weights = as_weights(sample_weight, by_class, targets, dtype)
+            # What they are made of stays with them, since its place in memory is its name.
+            self._weights[key] = weights, by_class, (sample_weight, class_weight, targets, chosen)
+        return self._weights[key][:2]
+
+
+def _token(kind: Kind | None) -> Any:
+    """What is equal where kinds are."""
+    if kind is None or kind.classes is None:
+        return kind
+    return kind._replace(classes=None), kind.classes.dtype.str, tuple(kind.classes.tolist())
 
 
 def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np.intp] | None) -> Held | None:

@@ -282,7 +282,8 @@ def run_abreast(layers, shape, data, state, solver, settings, rates, losses, unt
         if penalised:
             objective = objective + l2_penalty(running, l2, tree(state.squares, none, state.sums))
         store(running, np.int64(OBJECTIVE), objective)
-        if total(select(magnitude(objective) < infinity, zero, alive)) > number(running, 0):
+        # Nets that are only measured are taken out by whoever sees their objectives.
+        if net.learns and total(select(magnitude(objective) < infinity, zero, alive)) > number(running, 0):
             status = Status.DIVERGED
             continue
         epoch_loss, epoch_rest = added_abreast(epoch_loss, epoch_rest, objective * weights)

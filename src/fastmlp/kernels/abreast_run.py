@@ -226,13 +226,10 @@ class AbreastRun:
         """
         self._rows(self._state.params, 0)[...] = params
         self._state.cursor[DONE] = 0
-        none = np.empty(self.lanes, params.dtype)
-        self.advance(none, none, self._data.n_samples, 1)
-        weights = self._vector(LANE_WEIGHT)
-        # As an epoch of a single batch has it, in the same operations.
-        with np.errstate(over="ignore", invalid="ignore"):
-            objectives: Array = self._vector(OBJECTIVE) * weights / weights
-        return np.where(np.isfinite(objectives), objectives, np.nan)
+        rates = np.zeros(self.lanes, params.dtype)
+        losses = np.zeros_like(rates)
+        self.advance(rates, losses, self._data.n_samples, 1)
+        return np.where(np.isfinite(self._vector(OBJECTIVE)), losses, np.nan)
 
     def order_begins_at(self, done: int) -> None:
         """Say at how many samples done the first of the row order comes next."""

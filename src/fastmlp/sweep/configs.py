@@ -147,11 +147,13 @@ def settle_seeds(configs: list[Config], common: Mapping[str, Any]) -> list[Any]:
 
     An int stays. Where several configs share a Generator, each gets one of its children (``Generator.spawn``), and of a
     RandomState an int drawn from it, in the configs' order; nets draw from copies of these, so that those in the configs
-    give the nets again. Where there is no seed one is drawn.
+    give the nets again. Where there is no seed one is drawn, unless a net goes on from another's numbers.
     """
     shared: dict[int, list[int]] = {}
     for place, config in enumerate(configs):
         seed = config.setdefault("seed", common.get("seed"))
+        if seed is None and getattr(config.get("start", common.get("start")), "_training", None) is not None:
+            continue
         if seed is None or isinstance(seed, np.random.Generator | np.random.RandomState):
             shared.setdefault(id(seed), []).append(place)
     sources = [config["seed"] for config in configs]
