@@ -101,6 +101,11 @@ def packed(X: Array, y: Array) -> Array:
     return rows
 
 
+def packed_size(shape: tuple[int, int], y: Array) -> int:
+    """Bytes of such rows for features of this shape, with a column of weights."""
+    return int(shape[0] * -(-(shape[1] + y.shape[1] + 1) // FOUR) * FOUR * y.itemsize)
+
+
 class AbreastRun:
     """Runs of alike nets in progress, up to one for each lane of a vector.
 

@@ -17,7 +17,7 @@ from fastmlp import schedules
 from fastmlp.arguments import AUTO_BATCH
 from fastmlp.batches import CountedOrders
 from fastmlp.fitting import Drawn, described, draw, rates_of, state_of
-from fastmlp.kernels.abreast_run import AbreastRun, can_go_abreast, kind_of, lanes_of, nets_worth_it, packed
+from fastmlp.kernels.abreast_run import AbreastRun, can_go_abreast, kind_of, lanes_of, nets_worth_it, packed, packed_size
 from fastmlp.kernels.run import Run
 from fastmlp.loop import Halted, Pace, joined_curves
 from fastmlp.network import Network
@@ -44,6 +44,9 @@ def _new_turn() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_turn)
+# Nets abreast have a copy of the samples, and a number for each row and lane: of larger ones nets are trained alone.
+LARGEST_PACK = 4_000_000
+LARGEST_ORDER = 1_000_000
 # What a net costs in a group, beside one alone, to tell which pieces of work to begin with.
 COST_ABREAST = 0.4
 
@@ -89,6 +92,8 @@ def group_of(setup: Setup) -> tuple[Any, ...] | None:
         setup.engine != "kernels" or samples.streamed or not can_be_validated(setup) or setup.callback is not None
         or setup.max_seconds < np.inf or isinstance(schedules.named(setup.schedule, setup.epochs), schedules.Adaptive)
     )  # fmt: skip
+    order = 4 * samples.n_samples * lanes_of(dtype)
+    alone = alone or order > LARGEST_ORDER or packed_size(samples.X.shape, samples.targets.values) > LARGEST_PACK
     # Of a batch without weight there is no step.
     if alone or not can_go_abreast(problem, size, dtype) or (samples.weights is not None and not samples.weights.min() > 0):
         return None

@@ -111,13 +111,20 @@ def train_many(
         return Remote(executor, some, source, common, asked, chosen, n_threads, halt)
 
     outcomes: dict[int, Outcome] = {}
+
+    def train_to(asked: dict[int, Config]) -> None:
+        watch.over(crew_for(*_on_rung(setups, nets, seeds, chosen, asked)))
+
     with counting(progress, len(nets)) as report:
         watch = Watch(outcomes, report, callback, halt)
-        watch.note(failed)
-        if ladder is None:
-            watch.over(crew_for(tasks, nets))
-        else:
-            ladder.climb(lambda asked: watch.over(crew_for(*_on_rung(setups, nets, seeds, chosen, asked))), outcomes, halt)
+        try:
+            watch.note(failed)
+            if ladder is None:
+                watch.over(crew_for(tasks, nets))
+            else:
+                ladder.climb(train_to, outcomes, halt)
+        except KeyboardInterrupt:  # between two rungs
+            halt.say("interrupted")
     sweep = Sweep(nets, common, [outcomes.get(place) or missing(place, halt()) for place in range(len(nets))])
     sweep.warn()
     return sweep
