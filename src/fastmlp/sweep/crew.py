@@ -30,11 +30,20 @@ class Piece(Protocol):
 class Crew:
     """Threads at work: each takes the costliest piece that waits.
 
-    What comes of the pieces is taken, in the order in which they end, by whoever iterates; then the work begins. Where all
-    is halted the pieces that wait are left.
+    What comes of the pieces is taken by whoever iterates; then the work begins. Where all is halted the pieces that wait
+    are left.
+
+    Parameters
+    ----------
+    pieces : the work.
+    threads : how many at most.
+    halted : asked before each piece, and within.
+    tells : whether what comes of a piece is there when it ends, not when a thread has no more to do: to wake up whoever
+        waits for it takes longer than a small net.
     """
 
-    def __init__(self, pieces: Sequence[Piece], threads: int, halted: Halted) -> None:
+    def __init__(self, pieces: Sequence[Piece], threads: int, halted: Halted, tells: bool = True) -> None:
+        self._tells = tells
         self._waiting = deque(sorted(pieces, key=lambda piece: -piece.cost))
         self._halted, self._finished = halted, SimpleQueue[Any]()
         self._threads = [Thread(target=self._work, daemon=True) for _ in range(min(threads, len(pieces)))]
@@ -47,16 +56,23 @@ class Crew:
                 thread.join()
 
     def _work(self) -> None:
+        kept: list[Outcome] = []
         try:
             while self._halted() is None:
                 try:
                     piece = self._waiting.popleft()
                 except IndexError:
                     return
-                self._finished.put(piece.run(self._halted))
+                outcomes = piece.run(self._halted)
+                if self._tells:
+                    self._finished.put(outcomes)
+                else:
+                    kept += outcomes
         except BaseException as error:
             self._finished.put(error)
         finally:
+            if kept:
+                self._finished.put(kept)
             self._finished.put(None)
 
     def __iter__(self) -> Crew:

@@ -107,7 +107,7 @@ def train_many(
 
     def crew_for(some: Sequence[Task], asked: Sequence[Config]) -> Crew | Remote:
         if executor is None:
-            return crew_of(some, n_threads, halt)
+            return crew_of(some, n_threads, halt, progress or callback is not None)
         return Remote(executor, some, source, common, asked, chosen, n_threads, halt)
 
     outcomes: dict[int, Outcome] = {}

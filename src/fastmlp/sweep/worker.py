@@ -96,16 +96,16 @@ def cores() -> int:
     return available_cores()
 
 
-def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted) -> Crew:
-    """A crew that trains these nets, here or on a worker, on so many threads or one for each core."""
+def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted, tells: bool = True) -> Crew:
+    """A crew that trains these nets, here or on a worker, on so many threads or one for each core; see :class:`Crew`."""
     from fastmlp.sweep.abreast import pieces_of
 
-    return Crew(pieces_of(tasks), cores() if threads is None else threads, halted)
+    return Crew(pieces_of(tasks), cores() if threads is None else threads, halted, tells)
 
 
 def train_tasks(tasks: Sequence[Task], threads: int, halted: Halted) -> list[Outcome]:
     """Train nets that are set up."""
-    return [outcome for finished in crew_of(tasks, threads, halted) for outcome in finished]
+    return [outcome for finished in crew_of(tasks, threads, halted, False) for outcome in finished]
 
 
 def fetch(shared: Shared) -> None:
