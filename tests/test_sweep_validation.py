@@ -136,3 +136,17 @@ def test_other_validations_are_of_nets_by_themselves(data, groups, options):
     assert not groups
     for config, net in zip(nets.configs[::3], nets[::3], strict=True):
         assert bits(net) == bits(train(*data, **{**OPTIONS, **options, **config}))
+
+
+def test_a_batch_that_grows_beyond_a_block_is_trained_alone(random, monkeypatch, groups):
+    """Of classes with a single row none is held out, so that more rows are left than the share says."""
+    monkeypatch.setattr(abreast, "nets_worth_it", lambda *_: 1)
+    X = random.standard_normal((320, 2)).astype(np.float32)
+    y = np.r_[np.arange(64), np.full(256, 64)]
+    options = {"hidden": 1, "epochs": 2, "batch_size": None, "validation": 0.2}
+    nets = train_many(X, y, [{"seed": seed} for seed in range(5)], **options)
+    assert not groups
+    for seed, net in enumerate(nets):
+        alone = train(X, y, seed=seed, **options)
+        assert len(alone._training.held_out) < 64
+        assert bits(net) == bits(alone)

@@ -25,7 +25,7 @@ from fastmlp.options import Status
 from fastmlp.setup import Setup
 from fastmlp.state import Best
 from fastmlp.sweep.lane_validation import LaneValidation, can_be_validated
-from fastmlp.sweep.tasks import Outcome, Task
+from fastmlp.sweep.tasks import Outcome, Task, outcome_of
 
 Array = NDArray[Any]
 # Row orders drawn ahead of all lanes together, as many bytes as a second cache holds beside the rest.
@@ -34,6 +34,12 @@ NONE = np.empty(0)
 # What Python does for a group is done for one after the other: draws let go of the interpreter for an instant, and threads
 # that take turns by that lose more time than the work takes.
 TURN = Lock()
+
+# Nets abreast have a copy of the samples, and a number for each row and lane: of larger ones nets are trained alone.
+LARGEST_PACK = 4_000_000
+LARGEST_ORDER = 1_000_000
+# What a net costs in a group, beside one alone, to tell which pieces of work to begin with.
+COST_ABREAST = 0.4
 
 
 def _new_turn() -> None:
@@ -44,11 +50,6 @@ def _new_turn() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_turn)
-# Nets abreast have a copy of the samples, and a number for each row and lane: of larger ones nets are trained alone.
-LARGEST_PACK = 4_000_000
-LARGEST_ORDER = 1_000_000
-# What a net costs in a group, beside one alone, to tell which pieces of work to begin with.
-COST_ABREAST = 0.4
 
 
 class Packs:
@@ -122,6 +123,11 @@ class Group:
         with TURN:
             drawn, outcomes = self._drawn()
         for alike in _alike(drawn):
+            first = alike[0].drawn
+            if not can_go_abreast(first.setup.problem, first.size, first.start.params.dtype):
+                # Fewer were held out than it seemed, and a batch has a row too many.
+                outcomes += [outcome_of(net.place, lambda net=net: net.drawn, halted) for net in alike]  # type: ignore[misc]
+                continue
             with TURN:
                 trainings = Trainings(alike, self.rows)
             status = trainings.train(halted)

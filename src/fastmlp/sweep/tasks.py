@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.arguments import random_source, rows_per_batch
-from fastmlp.fitting import draw, rates_of, trained
+from fastmlp.fitting import Drawn, draw, rates_of, trained
 from fastmlp.loop import Halted
 from fastmlp.network import Network
 from fastmlp.samples import Source
@@ -64,12 +64,17 @@ class Task:
 
     def run(self, halted: Halted) -> list[Outcome]:
         """Train the net."""
-        begin = time.perf_counter()
-        try:
-            network, _ = trained(draw(self.setup), halted)
-        except Exception as error:  # one net must not end the others
-            return [Outcome(self.place, None, "failed", error, time.perf_counter() - begin)]
-        return [Outcome(self.place, network, network.status, None, time.perf_counter() - begin)]
+        return [outcome_of(self.place, lambda: draw(self.setup), halted)]
+
+
+def outcome_of(place: int, drawn: Callable[[], Drawn], halted: Halted) -> Outcome:
+    """Train a net by itself."""
+    begin = time.perf_counter()
+    try:
+        network, _ = trained(drawn(), halted)
+    except Exception as error:  # one net must not end the others
+        return Outcome(place, None, "failed", error, time.perf_counter() - begin)
+    return Outcome(place, network, network.status, None, time.perf_counter() - begin)
 
 
 class Setups:

@@ -20,6 +20,8 @@ from fastmlp.sweep.crew import Crew
 from fastmlp.sweep.halt import Halt
 from fastmlp.sweep.tasks import Outcome, Setups, Task, tasks_of
 
+# Of nets of fewer multiplications than these Python has more work than the kernels: then threads only wait for each other.
+LEAST_COST = 300_000
 # Sweeps whose samples a process keeps: one that is over makes room for the next.
 MOST_KNOWN = 2
 
@@ -100,7 +102,9 @@ def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted, tells: b
     """A crew that trains these nets, here or on a worker, on so many threads or one for each core; see :class:`Crew`."""
     from fastmlp.sweep.abreast import pieces_of
 
-    return Crew(pieces_of(tasks), cores() if threads is None else threads, halted, tells)
+    if threads is None:
+        threads = 1 if sum(task.cost for task in tasks) < LEAST_COST * len(tasks) else cores()
+    return Crew(pieces_of(tasks), threads, halted, tells)
 
 
 def train_tasks(tasks: Sequence[Task], threads: int, halted: Halted) -> list[Outcome]:
