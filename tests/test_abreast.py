@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from fastmlp.kernels import abreast_run
 from fastmlp.kernels.abreast_run import AbreastRun, can_go_abreast, kind_of, lanes_of, packed
 from fastmlp.kernels.run import Run
 from fastmlp.options import Loss, Snapshot, Status
 from table import CASES, WHOLE, by_dtype, start
+from test_bounds import with_canaries
 
 ABREAST = [
     case
@@ -67,7 +69,7 @@ def abreast(case, given, problems, rates, dtype):
 def test_nets_have_the_bits_they_have_alone(case, dtype):
     if not can_go_abreast(case.problem, case.batch_size, np.dtype(dtype)):
         pytest.skip("one block in float32 alone")
-    given, problems, rates = nets_of(case, dtype, 3)
+    given, problems, rates = nets_of(case, dtype, min(3, lanes_of(np.dtype(dtype))))
     run, table, losses = abreast(case, given, problems, rates, dtype)
     assert len({kind_of(problem) for problem in problems}) == 1
     # Calls that end anywhere.
@@ -84,6 +86,23 @@ def test_nets_have_the_bits_they_have_alone(case, dtype):
         assert ours.penalties.tobytes() == theirs.penalties.tobytes()
         assert (ours.step, ours.best_loss, ours.stalled) == (theirs.step, theirs.best_loss, theirs.stalled)
     assert run.done == EPOCHS * case.n_samples
+
+
+@by_dtype
+@pytest.mark.parametrize("case", ABREAST[::9], ids=str)
+def test_nothing_is_touched_outside_the_arrays(case, dtype, monkeypatch):
+    if not can_go_abreast(case.problem, case.batch_size, np.dtype(dtype)):
+        pytest.skip("one block in float32 alone")
+    calls = []
+    monkeypatch.setattr(abreast_run, "run_abreast", with_canaries(abreast_run.run_abreast, calls))
+    given, problems, rates = nets_of(case, dtype, 1)
+    run, table, losses = abreast(case, given, problems, rates, dtype)
+    while run.advance(table, losses, EPOCHS * case.n_samples, 2) == Status.RUNNING:
+        pass
+    assert calls
+    single, wanted, _ = alone(case, given[0], problems[0], rates[0])
+    assert losses[:, 0].tobytes() == wanted.tobytes()
+    assert run.params()[0].tobytes() == single.params.tobytes()
 
 
 def test_there_are_cases_of_all_kinds():

@@ -6,7 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from fastmlp import train_many
 from fastmlp.kernels import run as runs
+from fastmlp.kernels.abreast import run_abreast
 from fastmlp.kernels.blocks import PAD
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.jit import passing_entry
@@ -122,14 +124,17 @@ def test_canaries_notice_a_write(place):
         with_canaries(spill, [])((np.zeros(3), np.zeros(5)))
 
 
-@pytest.fixture(scope="module", params=["run_blocks", "run_slabs", "predict"])
+@pytest.fixture(scope="module", params=["run_blocks", "run_slabs", "run_abreast", "predict"])
 def float32_code(request):
     """The optimised LLVM code of an entry point for float32, compiled afresh: the cache keeps machine code alone."""
     case = Case((200, 170, 3) if request.param == "run_slabs" else (2, 3, 2), n_samples=20, batch_size=20)
     given = start(case, np.float32)
     begin("kernels", case, given).advance(np.ones(1, np.float32), np.zeros(1, np.float32), 20, 1)
     Predictor(case.sizes, case.activations, case.loss, given.params.dtype).outputs(given.params, given.X)
-    entry = {"run_blocks": run_blocks, "run_slabs": run_slabs, "predict": predict}[request.param]
+    options = {"batch_size": 20, "epochs": 1, "dtype": "float32"}
+    train_many(given.X, given.y[:, 0].astype(int), [{"seed": seed} for seed in range(16)], hidden=3, **options)
+    entries = {"run_blocks": run_blocks, "run_slabs": run_slabs, "run_abreast": run_abreast, "predict": predict}
+    entry = entries[request.param]
     (signature,) = [signature for signature in entry.signatures if "float32" in str(signature)]
     fresh = passing_entry(entry.py_func)
     fresh.compile(signature)

@@ -15,6 +15,7 @@ TESTS = [
     "test_dropout.py::test_kernels_leave_out_what_the_reference_does",
     "test_bounds.py::test_nothing_is_touched_outside_the_arrays",
     "test_kernels.py",
+    "test_abreast.py::test_nets_have_the_bits_they_have_alone",
 ]
 # As machines with AVX2 or SSE have them, and a CPU of which nothing is known: no fma, no wide registers.
 MACHINES = {
