@@ -102,7 +102,7 @@ def test_one_file_for_each_function_and_no_leftovers(first):
     folder = Path(first.told["folder"])
     assert folder.parent == first.cache / "fastmlp"
     names = sorted(file.name.split("-")[0] for file in folder.iterdir())
-    assert names == ["predict", "run_blocks"]
+    assert names == ["draw_orders", "predict", "run_blocks"]
     assert {file.suffix for file in folder.iterdir()} == {".bin"}
 
 
