@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,11 @@ def no_work_after(monkeypatch):
 def no_work(no_work_after):
     """Fails where an engine is set to work."""
     no_work_after()
+
+
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises KeyboardInterrupt, whatever tests before have made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)

@@ -118,7 +118,7 @@ def test_bad_values_are_found_before_training(data, place, value, message, small
 def test_bad_values_are_found_when_predicting(data, small_steps, monkeypatch):
     X, y = data
     net = train(X, y, 3, epochs=1, seed=0, dtype="float32")
-    monkeypatch.setattr("fastmlp.network.ROWS_AT_ONCE", 1000)
+    monkeypatch.setattr("fastmlp.inputs.ROWS_AT_ONCE", 1000)
     outputs = net.predict_proba(X.astype(np.float32))
     assert net.predict_proba(X).tobytes() == outputs.tobytes()
     X[2_100, 1] = np.inf

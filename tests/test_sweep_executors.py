@@ -17,7 +17,10 @@ from joblib.externals import loky
 from fastmlp import schedules, train, train_many
 from fastmlp.sweep import remote, worker
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* nets were not begun:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* nets were not begun:RuntimeWarning"),
+    pytest.mark.usefixtures("interrupts"),
+]
 METHODS = ["fork", "spawn", "forkserver"]
 # Nets of 20 ms each, and such as nobody waits for.
 SHORT = [{"hidden": 20, "epochs": 1000, "seed": seed, "tol": 0.0} for seed in range(400)]
@@ -521,7 +524,7 @@ def test_ctrl_c_returns_at_once(executor, configs, samples):
     train_many(*samples, SHORT[:4], executor=executor)
     timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    sweep = ended(samples, configs, 0.6, executor)
+    sweep = ended(samples, configs, 0.6, executor, max_seconds=20)
     timer.join()
     assert set(sweep.statuses) <= {"finished", "interrupted"}
     assert "interrupted" in sweep.statuses
@@ -559,7 +562,7 @@ def test_nets_in_progress_are_kept(executor, how, samples, monkeypatch):
     if how == "interrupted":
         timer.start()
     begin = time.monotonic()
-    sweep = train_many(*samples, ENDLESS, executor=executor, max_seconds=1 if how == "out of time" else None)
+    sweep = train_many(*samples, ENDLESS, executor=executor, max_seconds=1 if how == "out of time" else 20)
     assert time.monotonic() - begin < 15
     assert set(sweep.statuses) == {how}
     assert sum(net is not None for net in sweep) == 2
