@@ -56,13 +56,16 @@ def lanes_of(dtype: np.dtype[Any]) -> int:
     return FLOAT32_LANES * 4 // dtype.itemsize
 
 
+def _n_parameters(sizes: Sequence[int]) -> int:
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+
+
 def can_go_abreast(problem: Problem, batch_size: int, dtype: np.dtype[Any]) -> bool:
     """Whether nets of this kind can: every weight has a vector of partial sums alone, and a batch is one block."""
     settings, sizes = problem.hyperparameters, problem.sizes
-    n_parameters = sum((a + 1) * b for a, b in pairwise(sizes))
     return (
         is_narrow(sizes)
-        and n_parameters < 2 * SLICE - PAD
+        and _n_parameters(sizes) < 2 * SLICE - PAD
         and batch_size <= min(LARGEST_BLOCK, block_size(sizes, dtype.itemsize))
         and problem.solver != Solver.LBFGS
         and not (problem.dropout or settings.l1 or settings.max_grad_norm or settings.l2_per_sample)
@@ -76,7 +79,7 @@ def nets_worth_it(problem: Problem, batch_size: int, dtype: np.dtype[Any]) -> in
     ever longer as batches and nets grow, when vectors are full and all that nets abreast save is the rest of a step.
     """
     lanes, sizes = lanes_of(dtype), problem.sizes
-    vectors, n_parameters = -(-batch_size // lanes), sum((a + 1) * b for a, b in pairwise(sizes))
+    vectors, n_parameters = -(-batch_size // lanes), _n_parameters(sizes)
     share = 0.35 if vectors == 1 else 0.6 if vectors == 2 else 0.85
     if (vectors > 2 and n_parameters > 600) or (vectors > 4 and n_parameters > 100):
         return lanes + 1
@@ -96,14 +99,19 @@ def kind_of(problem: Problem) -> tuple[Any, ...]:
 def packed(X: Array, y: Array) -> Array:
     """Rows of features and, behind them, targets, padded to whole groups of four columns."""
     n_samples, n_features = X.shape
-    rows = np.zeros((n_samples, -(-(n_features + y.shape[1]) // FOUR) * FOUR), X.dtype)
+    rows = np.zeros((n_samples, _columns(n_features + y.shape[1])), X.dtype)
     rows[:, :n_features], rows[:, n_features : n_features + y.shape[1]] = X, y
     return rows
 
 
 def packed_size(shape: tuple[int, int], y: Array) -> int:
     """Bytes of such rows for features of this shape, with a column of weights."""
-    return int(shape[0] * -(-(shape[1] + y.shape[1] + 1) // FOUR) * FOUR * y.itemsize)
+    return int(shape[0] * _columns(shape[1] + y.shape[1] + 1) * y.itemsize)
+
+
+def _columns(wanted: int) -> int:
+    """So many columns in whole groups of four."""
+    return -(-wanted // FOUR) * FOUR
 
 
 class AbreastRun:
@@ -247,7 +255,7 @@ class AbreastRun:
 
     def params(self) -> Array:
         """A copy of all nets' parameters, (lanes, n_parameters)."""
-        return self._rows(self._state.params, int(self._state.cursor[HERE])).T.copy()
+        return self.flat_params().T.copy()
 
     def previous_params(self) -> Array:
         """A copy of all nets' parameters before the last update."""

@@ -223,7 +223,7 @@ class Trainings:
             return
         run, all_losses = self._run, self._losses[: self._run.done // self._n_samples].T.copy()
         snapshots, previous = run.snapshots(), run.previous_params()
-        finite = np.asarray(np.isfinite(run.params()).all(axis=1))
+        finite = np.asarray(np.isfinite(run.flat_params()).all(axis=0))
         for lane in lanes:
             drawn, losses, params = self._drawn[lane], all_losses[lane], snapshots[lane].params
             diverged = status == "diverged" or not finite[lane]
