@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="try the trials of tests/trust as often as is claimed: hours")
+
+
 @pytest.fixture
 def random():
     return np.random.default_rng(20150903)
