@@ -18,12 +18,14 @@ from table import Case, begin, start
 PACKAGE = Path(fastmlp.__file__).parent
 # Imports go down, from a layer to those above it in this list. `kernels` stands for the folder.
 LAYERS = [
-    {"options", "notices", "writing", "command_line"},
+    {"options", "notices", "writing", "command_line", "interrupts"},
     {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
     {"arguments", "batches", "network", "targets"},
-    {"state", "storage", "validation", "plotting"},
-    {"loop", "samples", "charts"},
+    {"state", "validation", "plotting"},
+    {"stored_state"},
+    {"storage", "loop", "samples", "charts"},
     {"lbfgs", "setup"},
+    {"checkpoints"},
     {"fitting"},
     {"training"},
     {"estimators", "sweep", "files"},

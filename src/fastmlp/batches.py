@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,7 +49,7 @@ class Orders:
     random : draws the orders; None keeps the rows as they are.
     n_samples : rows in an epoch.
     rows : their numbers, or None where those are 0, 1, ...
-    last : the order that the first one is a shuffle of, or None.
+    last : the order that the first one is a shuffle of, or None; others than of these rows are passed over.
     by_blocks : shuffle blocks.
     """
 
@@ -64,7 +65,8 @@ class Orders:
         self.rows = np.arange(n_samples, dtype=np.int32) if rows is None else rows.astype(np.int32)
         # As in scikit-learn, for whom the numbers of a RandomState must be the same; else there is nothing to remember.
         self._goes_on = isinstance(random, np.random.RandomState) and not by_blocks
-        self.last = self.rows if last is None else last.astype(np.int32)
+        is_theirs = last is not None and np.array_equal(np.sort(last), np.sort(self.rows))
+        self.last = last.astype(np.int32) if last is not None and is_theirs else self.rows
 
     def draw(self, into: NDArray[np.int32]) -> None:
         """Write the orders of the next epochs, (n_epochs, n_samples)."""
@@ -185,6 +187,16 @@ class InMemory:
             self.orders.come_back(self._before)
             self.orders.skip(begun)
 
+    @contextmanager
+    def settled(self, done: int) -> Iterator[None]:
+        """For as long as this lasts, the draws of epochs that `done` samples have not begun are taken back."""
+        ahead = self.orders.place()
+        self.settle(done)
+        try:
+            yield
+        finally:
+            self.orders.come_back(ahead)
+
     def ready_until(self, run: Run) -> int:
         """Until how many samples done the rows are there; draws more orders where they have run out."""
         if not len(self._by_epoch):
@@ -220,6 +232,10 @@ class Streamed:
 
     def settle(self, done: int) -> None:
         """Do nothing: orders are drawn when their epochs begin."""
+
+    def settled(self, done: int) -> AbstractContextManager[None]:
+        """Do nothing, for the same reason, at an epoch's end."""
+        return nullcontext()
 
     def begin_again(self) -> None:
         """Read from the first row on again."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
+from fastmlp.checkpoints import Checkpoint, Keeper, described_call, described_seed
 from fastmlp.initialise import Random, Remembered, draw_key, start_params
+from fastmlp.interrupts import Interrupts, noted
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Halted, Job, Loop
 from fastmlp.network import Network
@@ -20,7 +23,7 @@ from fastmlp.notices import warn
 from fastmlp.options import MOST_COUNTED_ROWS, Snapshot, Solver
 from fastmlp.samples import hold_out
 from fastmlp.setup import Setup
-from fastmlp.state import Best, TrainingState
+from fastmlp.state import Before, Best, TrainingState
 from fastmlp.targets import check_total_weight
 from fastmlp.validation import STREAMED_ROWS, Evaluator, Held, Metric
 
@@ -58,10 +61,41 @@ class Drawn:
 
 def fit(setup: Setup) -> Network:
     """Train as set up, and warn where that did not go well."""
-    net, message = trained(draw(setup))
+    with noted() as interrupts:
+        # The import of a library that is cut off may leave it in pieces.
+        _engine(setup.engine)
+        if setup.checkpoint is None:
+            with interrupts.raised():
+                drawn = draw(setup)
+            net, message = trained(drawn, interrupts=interrupts)
+        else:
+            net, message = _with_checkpoint(setup, setup.checkpoint, interrupts)
     if message is not None:
         warn(message, RuntimeWarning)
     return net
+
+
+def _with_checkpoint(setup: Setup, path: Path, interrupts: Interrupts) -> tuple[Network, str | None]:
+    """Go on from what the file has of this call, and keep there what is reached."""
+    with interrupts.raised():
+        seed = described_seed(setup.seed)
+        drawn = draw(setup)
+        call = described_call(setup, seed, drawn.validated, rates_of(setup))
+        checkpoint = Checkpoint(path, setup.checkpoint_seconds, call)
+        reached = checkpoint.read()
+        if reached is not None and reached.ended:
+            if isinstance(setup.seed, Random):
+                reached.random.put_into(setup.seed)
+            return reached.net, reached.message
+        if reached is not None:
+            epochs = reached.net.n_epochs - setup.before.n_epochs
+            drawn = draw(
+                replace(setup, before=Before(reached.net), seed=None, epochs=setup.epochs - epochs, epochs_before=epochs)
+            )
+    net, message = trained(drawn, interrupts=interrupts, checkpoint=checkpoint)
+    if isinstance(setup.seed, Random) and drawn.random is not setup.seed:
+        Remembered(drawn.random).put_into(setup.seed)
+    return net, message
 
 
 def draw(setup: Setup) -> Drawn:
@@ -90,7 +124,12 @@ def draw(setup: Setup) -> Drawn:
     return Drawn(setup, random, start, held, validated, size, _orders(setup, random, size))
 
 
-def trained(drawn: Drawn, halted: Halted = lambda: None) -> tuple[Network, str | None]:
+def trained(
+    drawn: Drawn,
+    halted: Halted = lambda: None,
+    interrupts: Interrupts | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Network, str | None]:
     """The net that a training comes to, and what to warn of, if anything."""
     setup = drawn.setup
     samples, batches, engine = setup.samples, _batches(drawn), _engine(setup.engine)
@@ -103,17 +142,26 @@ def trained(drawn: Drawn, halted: Halted = lambda: None) -> tuple[Network, str |
     if drawn.held is not None:
         evaluator = Evaluator(engine, setup.problem, drawn.held, setup.metric, setup.threads)
     loop = _loop(setup, run, batches, rates, evaluator, halted)
+    keeper = None if checkpoint is None else Keeper(checkpoint, drawn.random, lambda loop: reached_by(loop, drawn))
+    loop.job.interrupts, loop.job.keep = interrupts or Interrupts(), keeper
     loop.train()
     batches.settle(run.done)
-    params = loop.params()
-    net = described(setup, params, loop.curves(), loop.status)
-    message = loop.warning()
-    best, snapshot = loop.job.best, loop.snapshot()
+    net, message = reached_by(loop, drawn), loop.warning()
+    if keeper is not None:
+        keeper.end(loop, net, message)
+    return net, message
+
+
+def reached_by(loop: Loop, drawn: Drawn) -> Network:
+    """The net that a loop has come to, with what another training needs to go on from it."""
+    params, best = loop.params(), loop.job.best
+    net = described(drawn.setup, params, loop.curves(), loop.status)
     if best.params is not None:
         net.best_epoch = best.epoch
+    snapshot = loop.snapshot()
     if snapshot is not None:
         net._training = state_of(drawn, snapshot, loop.rate_factor, copy.copy(best), *loop.origin())
-    return net, message
+    return net
 
 
 def _name(metric: Metric) -> str:
@@ -154,14 +202,14 @@ def _orders(setup: Setup, random: Random, size: int) -> AnyOrders:
         key, epoch = setup.before.counted(setup.seed) or (draw_key(random), 0)
         return CountedOrders(key, epoch, n_samples, rows, _engine(setup.engine).draw_orders)
     state = setup.before.state if setup.seed is None else None
-    last = state.order if state is not None and len(state.order) == n_samples else None
-    return Orders(random, n_samples, rows, last, by_blocks)
+    return Orders(random, n_samples, rows, None if state is None else state.order, by_blocks)
 
 
 def rates_of(setup: Setup) -> Array:
     """The learning rate of each epoch, as far as it is known before."""
     before, samples = setup.before, setup.samples
-    rates = schedules.rates(setup.schedule, setup.learning_rate, setup.epochs, before.n_epochs, samples.n_samples)
+    first, epochs = before.n_epochs - setup.epochs_before, setup.epochs + setup.epochs_before
+    rates = schedules.rates(setup.schedule, setup.learning_rate, epochs, first, samples.n_samples)[setup.epochs_before :]
     in_dtype("learning_rate", rates, samples.targets.values.dtype)
     return rates
 

@@ -23,6 +23,7 @@ NAMES = ("glorot_uniform", *NORMALS)
 MOST_REMEMBERED = 4096
 # Keys are drawn below this.
 KEYS = 1 << 62
+BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
 def draw_key(random: Random) -> int:
@@ -52,6 +53,59 @@ class Remembered:
         bits = self._source()
         bits.state = self._state
         return np.random.Generator(bits)
+
+    def put_into(self, random: Random) -> None:
+        """Have a source of the same kind draw what the remembered one drew next."""
+        if isinstance(random, np.random.Generator):
+            random.bit_generator.state = self._state
+        else:
+            random.set_state(self._state)
+
+    def described(self) -> dict[str, Any]:
+        """The source as JSON has it.
+
+        Raises
+        ------
+        TypeError
+            If its bit generator is not one of NumPy's own.
+        """
+        if self._state["bit_generator"] not in BIT_GENERATORS:
+            raise TypeError(
+                f"the state of a {self._state['bit_generator']} cannot be written: use a generator of NumPy's own"
+            )
+        return {"legacy": self._source is None, "state": _listed(self._state)}
+
+    @classmethod
+    def of(cls, described: dict[str, Any]) -> Remembered:
+        """The source that was described so.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If it is not what :meth:`described` gives.
+        """
+        name, legacy = described["state"]["bit_generator"], described["legacy"]
+        if name not in BIT_GENERATORS or (legacy and name != "MT19937"):
+            raise ValueError(f"{name!r} is no bit generator of NumPy's own")
+        source = getattr(np.random, name)
+        state = _unlisted(described["state"], np.uint32 if name == "MT19937" else np.uint64)
+        remembered = cls(np.random.RandomState() if legacy else np.random.Generator(source()))
+        remembered._state = state
+        # What NumPy does not take is refused here.
+        remembered.restored()
+        return remembered
+
+
+def _listed(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {name: _listed(value) for name, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray | np.generic) else state
+
+
+def _unlisted(state: Any, dtype: Any) -> Any:
+    if isinstance(state, dict):
+        return {name: _unlisted(value, dtype) for name, value in state.items()}
+    return np.array(state, dtype) if isinstance(state, list) else state
 
 
 def start_params(

@@ -56,6 +56,10 @@ class Lbfgs(Loop):
 
     def _advance(self, report: Report) -> None:
         self._report = report
+        if not len(self.rates):
+            # All that was asked for had been done before.
+            self._iterations = self._again
+            return
         try:
             try:
                 self._minimise()
@@ -120,10 +124,15 @@ class Lbfgs(Loop):
         before, self._objective = self._objective, float(intermediate_result.fun)
         if self._iterations <= self._again:
             return
-        self._current = params
+        self._current, self._is_settled = params, False
         self.losses[self.done - 1] = before
         self.run.begin_again(params)
         stops = self._look()
+        self._is_settled = True
         self._tell(self._report)
-        if stops or self.is_halted():
+        if stops:
+            raise StopIteration
+        if self.job.keep is not None:
+            self.job.keep(self)
+        if self.is_halted():
             raise StopIteration

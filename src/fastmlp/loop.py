@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.batches import InMemory, Streamed
+from fastmlp.interrupts import Interrupts
 from fastmlp.network import Network
 from fastmlp.options import Snapshot, Status
 from fastmlp.progress import Report, reporting
@@ -56,6 +57,8 @@ class Epoch:
 Callback = Callable[[Epoch], Any]
 # Asked after each chunk: returns the status to end with, or None.
 Halted = Callable[[], str | None]
+# Called at the ends of epochs, for a state of the training that can be gone on from.
+Keep = Callable[["Loop"], None]
 
 
 @dataclass
@@ -65,7 +68,8 @@ class Job:
     `rates` has one for each epoch to be done, in float64, and `rate_factor` is what the adaptive schedule has made of them
     so far. `first` counts the epochs done before, and `curves` are theirs: losses, validation losses, scores. `describe`
     makes a net of parameters, curves and status. What an `evaluator` finds is recorded, and decides over the parameters
-    given out and over when to stop if the run `keeps_best`.
+    given out and over when to stop if the run `keeps_best`. `interrupts` tell of Ctrl-C, which ends the training between
+    two chunks. With `keep`, chunks end where epochs do.
     """
 
     run: Any
@@ -88,6 +92,8 @@ class Job:
     max_seconds: float
     progress: bool
     halted: Halted = lambda: None
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    keep: Keep | None = None
 
 
 class Loop:
@@ -103,12 +109,15 @@ class Loop:
         self.status = "finished"
         self.notice: str | None = None
         self._seen = 0
+        self._is_settled = True
         self._begin = time.perf_counter()
 
     def train(self) -> None:
         """Train to the end, or to where something stops it."""
         with reporting(self.job.progress, len(self.rates)) as report:
             try:
+                with self.job.interrupts.raised():
+                    self.run.compile()
                 self._advance(report)
             except KeyboardInterrupt:
                 self.status = "interrupted"
@@ -118,29 +127,40 @@ class Loop:
         """Whole epochs done."""
         return int(self.run.done // self.job.n_samples)
 
+    @property
+    def is_at_end_of_epoch(self) -> bool:
+        """Whether an epoch has ended, and all that it asked for has been seen to."""
+        return self._is_settled and bool(self.run.done % self.job.n_samples == 0)
+
     def _advance(self, report: Report) -> None:
         job, run, pace = self.job, self.run, Pace()
         total = len(self.rates) * job.n_samples
         while run.done < total:
-            until = min(job.batches.ready_until(run), self._next_look() * job.n_samples)
-            begin = time.perf_counter()
+            ahead = pace.epochs(job.n_samples) if job.keep is not None else len(self.rates)
+            until = min(job.batches.ready_until(run), min(self._next_look(), self.done + ahead) * job.n_samples)
+            self._is_settled = False
+            begin, done = time.perf_counter(), run.done
             status = run.advance(self.rates, self.losses, until, pace.budget)
-            pace.learn(time.perf_counter() - begin, status == Status.RUNNING)
+            pace.learn(time.perf_counter() - begin, status == Status.RUNNING, run.done - done)
             if status == Status.DIVERGED:
                 self.status = "diverged"
                 return
             stops = self._look() if self.done > self._seen else False
             if status == Status.STALLED:
                 stops = stops or self._stall()
+            self._is_settled = True
             self._tell(report)
             if stops:
                 return
+            if job.keep is not None and self.is_at_end_of_epoch:
+                job.keep(self)
             if self.is_halted():
                 return
 
     def is_halted(self) -> bool:
-        """Whether there is no time left, or somebody else has said that it is enough; the status says which."""
+        """Whether there is no time left, or somebody has said that it is enough; the status says which."""
         status = "out of time" if time.perf_counter() - self._begin > self.job.max_seconds else self.job.halted()
+        status = "interrupted" if self.job.interrupts.heard else status
         self.status = status or self.status
         return status is not None
 
@@ -163,7 +183,8 @@ class Loop:
         """Measure the parameters after so many epochs and keep the best; say whether there was no gain for too long."""
         job, best = self.job, self.job.best
         assert job.evaluator is not None
-        loss, score = job.evaluator(job.describe(params, job.curves, self.status))
+        with job.interrupts.raised():
+            loss, score = job.evaluator(job.describe(params, job.curves, self.status))
         self.validation.append(loss)
         self.scores.append(score)
         if not job.keeps_best:
@@ -199,7 +220,8 @@ class Loop:
             self.scores[-1] if self.scores else None,
             lambda: job.describe(self.run.params.copy(), self.curves(), self.status),
         )
-        said = job.callback(state)
+        with job.interrupts.raised():
+            said = job.callback(state)
         if not (isinstance(said, bool | np.bool_) and said):
             return False
         self.status = "stopped by callback"
@@ -234,6 +256,8 @@ class Loop:
 
     def warning(self) -> str | None:
         """What to warn the user of."""
+        if self.job.interrupts.heard and self.status != "interrupted":
+            return f"interrupted when training had ended ({self.status}): this is the whole of it"
         epoch, epochs = self.job.first + self.done + 1, self.job.first + len(self.rates)
         kept = "the last network whose objective was finite" if self.job.best.params is None else "the best network so far"
         if self.status == "interrupted":
@@ -267,10 +291,16 @@ class Pace:
     def __init__(self) -> None:
         self.budget = 16
         self._chunks = 0
+        self._samples_in_chunk = 0.0
 
-    def learn(self, seconds: float, budget_used_up: bool) -> None:
-        """Take note of how long a chunk took."""
+    def epochs(self, n_samples: int) -> int:
+        """How many whole epochs a chunk may have, at least one."""
+        return max(1, int(self._samples_in_chunk / n_samples))
+
+    def learn(self, seconds: float, budget_used_up: bool, n_samples: int = 0) -> None:
+        """Take note of how long a chunk of so many samples took."""
         self._chunks += 1
+        self._samples_in_chunk = n_samples * CHUNK_SECONDS / max(seconds, 1e-9)
         # The first chunk may have compiled the kernels; one that ended where row orders ran out was shorter than it may be.
         if self._chunks > 1 and (budget_used_up or seconds > CHUNK_SECONDS):
             growth = min(8.0, CHUNK_SECONDS / max(seconds, 1e-9))

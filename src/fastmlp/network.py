@@ -252,12 +252,15 @@ class Network(Predictor):
             require_finite(rows, rows, None, first)
         return outputs
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, training: bool = False) -> Path:
         """Write the net to a safetensors file, whole or not at all.
 
         Parameters
         ----------
         path : where; an existing file is replaced.
+        training : whether to keep what another training needs to go on from this one as if there had been no end: the
+            solver's state, that of the random numbers, the samples held out, the best net so far. The file grows by one to
+            four times the parameters.
 
         Returns
         -------
@@ -267,10 +270,13 @@ class Network(Predictor):
         Raises
         ------
         TypeError
-            If the labels are neither numbers, truth values nor strings.
+            If the labels are neither numbers, truth values nor strings, or the training's random numbers come from a bit
+            generator that is not NumPy's own.
+        ValueError
+            If the `training` is wanted of a net that has none: one that diverged, or was loaded without.
         OSError
             If the file cannot be written; an existing one is then as it was.
         """
         from fastmlp.storage import save
 
-        return save(self, path)
+        return save(self, path, training=training)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +59,12 @@ class Setup:
     progress: bool
     threads: int | None
     engine: str
+    checkpoint: Path | None
+    checkpoint_seconds: float
     # Of trainings that share their samples.
     layouts: Layouts | None = None
+    # Epochs that an earlier call has done of those asked for.
+    epochs_before: int = 0
 
 
 def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | None = None) -> Setup:
@@ -114,6 +120,8 @@ def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | 
         progress=ask.progress,
         threads=None if ask.threads is None else whole("threads", ask.threads),
         engine=ask.engine,
+        checkpoint=_checked_path(ask.checkpoint),
+        checkpoint_seconds=real("checkpoint_seconds", ask.checkpoint_seconds, 0),
     )
 
 
@@ -148,6 +156,21 @@ def _check_choices(ask: SimpleNamespace) -> None:
         raise ValueError(f"shuffle={ask.shuffle!r} is unknown: choose True, False or 'blocks'")
     if ask.callback is not None and not callable(ask.callback):
         raise TypeError(f"callback={ask.callback!r}: give a function, or None")
+
+
+def _checked_path(path: Any) -> Path | None:
+    """Where the checkpoint is; TypeError or ValueError where there can be no file."""
+    if path is None:
+        return None
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"checkpoint={path!r}: give the path of a file, or None")
+    place = Path(path)
+    if place.is_dir() or not place.absolute().parent.is_dir():
+        what = "is a folder" if place.is_dir() else "is in no folder that there is"
+        raise ValueError(f"checkpoint={str(path)!r} {what}; give the path of a file")
+    if not os.access(place.absolute().parent, os.W_OK):
+        raise ValueError(f"checkpoint={str(path)!r}: its folder cannot be written; give another file")
+    return place
 
 
 def _check_solver(problem: Problem, batch_size: int | str | None, schedule: schedules.AnySchedule) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.network import Network
 from fastmlp.options import Activation, Loss
+from fastmlp.stored_state import described_state, state_from
 from fastmlp.writing import written_whole
 
 
@@ -33,8 +34,15 @@ FORMAT = 1
 CURVES = ("loss_curve", "validation_curve", "validation_scores")
 
 
-def save(network: Network, path: str | os.PathLike[str], table: dict[str, Any] | None = None) -> Path:
-    """See :meth:`Network.save`; with what is known of the `table` that the net was trained on, as JSON has it."""
+def save(
+    network: Network,
+    path: str | os.PathLike[str],
+    table: dict[str, Any] | None = None,
+    *,
+    training: bool = False,
+    checkpoint: dict[str, Any] | None = None,
+) -> Path:
+    """See :meth:`Network.save`; with what is known, as JSON has it, of the `table` trained on or the call to go on with."""
     arrays = {f"{kind}.{i}": array for kind in ("weights", "biases") for i, array in enumerate(getattr(network, kind))}
     curves = {name: getattr(network, name) for name in CURVES}
     arrays.update({name: curve for name, curve in curves.items() if curve is not None})
@@ -44,8 +52,12 @@ def save(network: Network, path: str | os.PathLike[str], table: dict[str, Any] |
         "classes": described_labels(network.classes),
         "best_epoch": network.best_epoch,
     }
-    if table is not None:
-        header["table"] = table
+    header.update({name: part for name, part in (("table", table), ("checkpoint", checkpoint)) if part is not None})
+    if training:
+        if network._training is None:
+            raise ValueError("training=True: this net has no training to go on with; save it without")
+        header["training"], state = described_state(network._training)
+        arrays.update(state)
     return write(path, NET, header, arrays)
 
 
@@ -59,16 +71,30 @@ def load(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     """
-    return load_with_table(path)[0]
+    return load_with_header(path)[0]
 
 
 def load_with_table(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any] | None]:
     """The same, and what the file knows of the table that the net was trained on."""
+    network, header = load_with_header(path)
+    return network, header.get("table")
+
+
+def load_with_header(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
+    """The same, and the whole header."""
     header, arrays = read(path, NET, FORMAT)
     n_layers = len(header["sizes"]) - 1
     parts = [arrays[f"{kind}.{layer}"].ravel() for kind in ("weights", "biases") for layer in range(n_layers)]
     labels, best_epoch = labels_of(header["classes"]), header.get("best_epoch")
-    return network_of(header, np.concatenate(parts), labels, arrays, best_epoch), header.get("table")
+    net = network_of(header, np.concatenate(parts), labels, arrays, best_epoch)
+    if "training" in header:
+        try:
+            net._training = state_from(header["training"], arrays, net)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: the training's state is not one of fastmlp's ({error}); save the net again"
+            ) from None
+    return net, header
 
 
 def write(path: str | os.PathLike[str], kind: Kind, header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ def train(
     progress: bool = False,
     threads: int | None = None,
     engine: str = "kernels",
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> Network:
     """Train a multi-layer perceptron.
 
@@ -166,6 +169,12 @@ def train(
         any number.
     engine : {"kernels", "reference"}
         The compiled kernels, or the same computation in plain NumPy.
+    checkpoint : path or None
+        A file to keep what has been reached, written whole at the end of an epoch. The same call again goes on from there,
+        whatever ended the one before, Ctrl-C and `max_seconds` among others, and comes to the bits of a training without a
+        break; one that had come to its end gives the same net again. The file is one that :func:`fastmlp.load` reads.
+    checkpoint_seconds : float from 0 on
+        How long to train, at least, before the file is written again.
 
     Returns
     -------
@@ -176,7 +185,8 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what it must be; the message names it, its value and the remedy.
+        If an argument is not what it must be, or the checkpoint is not a whole file of the same call; the message names it,
+        its value and the remedy.
     """
     asked = {name: value for name, value in locals().items() if name not in ("X", "y")}
     return fit(set_up(Source(X, y), asked))

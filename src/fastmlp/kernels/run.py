@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,10 @@ CLEARLY_FASTER = 0.9
 # What a core does in a microsecond, roughly: multiplications and additions, and values of an activation, in float32.
 ARITHMETIC_PER_MICROSECOND = 60_000
 ACTIVATIONS_PER_MICROSECOND = 2_000
+
+
+# Entry points and the dtypes that they have been compiled for.
+_COMPILED: set[tuple[Any, np.dtype[Any]]] = set()
 
 
 def available_cores() -> int:
@@ -178,6 +182,15 @@ class Run:
         """With the solver that makes no step, the gradient at the parameters, of all samples since the beginning, flat."""
         return in_rows(self._net, self._state.moments[: self._n_parameters])
 
+    def compile(self) -> None:
+        """Compile what trains, where that has not been done; Ctrl-C is heard meanwhile."""
+        rates = np.ones(1, self._state.params.dtype)
+        function = run_slabs if self._net.wide else run_blocks
+        if (function, rates.dtype) in _COMPILED or current_thread() is not main_thread():
+            return
+        compiled(function, (*self._arguments(rates, rates, 0, 0), 0, 1, np.zeros(SYNC_SIZE, np.int64)))
+        _COMPILED.add((function, rates.dtype))
+
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Train until `until` samples are done, in all epochs together, or for `budget` blocks of them."""
         if self._samples_per_thread and until - self.done <= self.threads * self._samples_per_thread:
@@ -194,11 +207,14 @@ class Run:
         return status
 
     def _call(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int, threads: int) -> Status:
-        arguments = (
+        function = run_slabs if self._net.wide else run_blocks
+        return Status(together(function, self._arguments(rates, losses, until, budget), threads))
+
+    def _arguments(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> tuple[Any, ...]:
+        return (
             self._net.layers, self._shape, self._data, self._state, int(self._problem.solver), self._settings, rates,
             losses, until, budget
         )  # fmt: skip
-        return Status(together(run_slabs if self._net.wide else run_blocks, arguments, threads))
 
     def _try_threads(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Choose between one thread and all by a trial of each, which are part of the training."""
@@ -298,6 +314,30 @@ def together(function: Callable[..., int], arguments: tuple[Any, ...], threads: 
         gate.set()
         for helper in helpers:
             helper.join()
+
+
+def compiled(function: Any, arguments: tuple[Any, ...]) -> None:
+    """Compile an entry point for such arguments, unless that is done already.
+
+    LLVM hears no signal for seconds. So another thread compiles, which Ctrl-C leaves behind: what it makes is there for the
+    next call.
+    """
+    signature = tuple(function.typeof_pyval(argument) for argument in arguments)
+    if signature in function.overloads:
+        return
+    errors: list[BaseException] = []
+
+    def compile_it() -> None:
+        try:
+            function.compile(signature)
+        except BaseException as error:
+            errors.append(error)
+
+    compiling = Thread(target=compile_it, daemon=True)
+    compiling.start()
+    compiling.join()
+    if errors:
+        raise errors[0]
 
 
 class _Memory:

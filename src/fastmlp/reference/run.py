@@ -68,6 +68,9 @@ class Run:
         """See :func:`fastmlp.reference.draw_orders`."""
         draw_orders(keys, epoch, rows, orders)
 
+    def compile(self) -> None:
+        """Do nothing: NumPy is ready."""
+
     def take(self, X: Array, y: Array, total_weight: float | None = None) -> None:
         """Go on with other samples, as many as those before."""
         self.X, self.y = X, y

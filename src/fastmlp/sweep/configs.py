@@ -25,6 +25,8 @@ DEFAULTS: Config = {
 }
 # What the sweep sees to itself.
 OF_THE_SWEEP = ("threads", "progress")
+# What is one net's alone.
+OF_ONE_NET = ("checkpoint", "checkpoint_seconds")
 # Seeds drawn for those who gave none are below this.
 SEEDS = 1 << 63
 # Of larger grids the combinations are not all numbered to draw some.
@@ -136,6 +138,8 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name in OF_THE_SWEEP:
             raise TypeError(f"{name}: the nets share the sweep's; give it to train_many")
+        if name in OF_ONE_NET:
+            raise TypeError(f"{name}: a file has one net's training; give it to train")
         if name not in DEFAULTS:
             near = difflib.get_close_matches(name, DEFAULTS, 1)
             hint = f"did you mean {near[0]!r}?" if near else "see fastmlp.train for those there are"
