@@ -68,9 +68,8 @@ def test_remedies_are_options_that_predict_has(model, tmp_path):
 def test_what_fails_leaves_the_output_empty(model, tmp_path):
     """In a process of its own: a wrapper of the output that is let go writes what it holds, and closes the output."""
     path = write_csv(tmp_path / "new.csv", changed(length=NUMBERS[:50] + ["long"] * 10))
-    command = "from fastmlp.cli import main; main()"
-    arguments = ("predict", model, path, "-o", "-")
-    result = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "fastmlp", "predict", model, path, "-o", "-"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "line 52, column 'length'" in result.stderr
     assert result.stdout == ""

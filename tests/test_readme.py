@@ -33,7 +33,7 @@ def fastmlp_command(line, folder):
     """What a line of a command of the README prints."""
     program, *arguments = line.split()
     assert program == ".venv/bin/fastmlp"
-    command = [sys.executable, "-c", "from fastmlp.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "fastmlp", *arguments]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "120"}
     )

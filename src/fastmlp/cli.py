@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import fastmlp
+from fastmlp.__main__ import INTERRUPTED
 from fastmlp.command_line import UsageError, make_writable
 from fastmlp.files.errors import TableError
 
@@ -22,19 +23,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-INTERRUPTED = 130
-
 Delimiter = Annotated[str | None, typer.Option(metavar="CHAR", help="Between a CSV file's values; found by itself.")]
 Decimal = Annotated[str, typer.Option(metavar="CHAR", help="Of a CSV file's numbers: . or ,")]
 Encoding = Annotated[str, typer.Option(help="Of a CSV file: utf-8, latin-1, ...")]
 NoHeader = Annotated[
     bool, typer.Option("--no-header", help="The CSV file begins with values: its columns are 'column 1', ...")
 ]
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
 from fastmlp.checkpoints import Checkpoint, Keeper, described_call, described_seed
 from fastmlp.initialise import Random, Remembered, draw_key, start_params
-from fastmlp.interrupts import Interrupts, noted
+from fastmlp.interrupts import Interrupts, left_to_finish, noted
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Halted, Job, Loop
 from fastmlp.network import Network
@@ -62,8 +63,8 @@ class Drawn:
 def fit(setup: Setup) -> Network:
     """Train as set up, and warn where that did not go well."""
     with noted() as interrupts:
-        # The import of a library that is cut off may leave it in pieces.
-        _engine(setup.engine)
+        with interrupts.raised():
+            _import_engine(setup.engine)
         if setup.checkpoint is None:
             with interrupts.raised():
                 drawn = draw(setup)
@@ -176,6 +177,12 @@ def _engine(name: str) -> type[KernelRun] | type[ReferenceRun]:
     from fastmlp.kernels.run import Run as CompiledRun
 
     return CompiledRun
+
+
+def _import_engine(name: str) -> None:
+    """Have it imported: Numba takes half a second for it, and may not work any more where that is cut off."""
+    if name == "kernels" and "fastmlp.kernels.run" not in sys.modules:
+        left_to_finish(lambda: _engine(name))
 
 
 def _batches(drawn: Drawn) -> InMemory | Streamed:

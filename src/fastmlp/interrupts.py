@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ class Interrupts:
 
     @contextmanager
     def raised(self) -> Iterator[None]:
-        """For as long as this lasts KeyboardInterrupt is raised at once, for a Ctrl-C before too: for what may take long."""
+        """For as long as this lasts KeyboardInterrupt is raised at once, of a Ctrl-C before too: for what may take long."""
         self._raises = True
         try:
             if self.heard:
@@ -47,3 +47,26 @@ def noted() -> Iterator[Interrupts]:
         yield found
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def left_to_finish(work: Callable[[], Any]) -> None:
+    """Do what must not be cut off, or hears no signal, while Ctrl-C is heard: that leaves the work to finish by itself.
+
+    A process that ends waits for it: neither an import nor LLVM would survive the end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        work()
+        return
+    errors: list[BaseException] = []
+
+    def do_it() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=do_it)
+    worker.start()
+    worker.join()
+    if errors:
+        raise errors[0]

@@ -34,6 +34,7 @@ from fastmlp.estimators.reading import Reading
 from fastmlp.estimators.tables import SparseRows, Table, dense
 from fastmlp.estimators.teller import Teller
 from fastmlp.initialise import draw_key, start_params
+from fastmlp.interrupts import noted
 from fastmlp.kernels.run import Run
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Job, Loop
@@ -90,9 +91,10 @@ class BasePerceptron(Reading):
         run = Run(problem, start, batches.X, batches.y, batches.order, n_samples, size, self._threads(), table.total_weight)
         teller = self._teller(float(rates[0]))
         loop = self._loop(problem, run, batches, table, rates, held, teller)
-        loop.train()
-        self._take_over(loop, problem, params)
-        self._settle(batches, run.done, n_samples, size)
+        with noted() as loop.job.interrupts:
+            loop.train()
+            self._take_over(loop, problem, params)
+            self._settle(batches, run.done, n_samples, size)
         if teller is not None and loop.status == "finished":
             teller.next_rate(optimizer.learning_rate)
         if teller is not None and loop.status == "stopped early":
@@ -325,7 +327,7 @@ class BasePerceptron(Reading):
 
     def _warn(self, loop: Loop) -> None:
         """Tell how training ended, as scikit-learn does."""
-        if loop.status == "interrupted":
+        if loop.status == "interrupted" or loop.job.interrupts.heard:
             warn("Training interrupted by user.", UserWarning)
         elif loop.status == "diverged":
             warn(

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
-from threading import Event, Thread, current_thread, main_thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.interrupts import left_to_finish
 from fastmlp.kernels.blocks import (
     BEST_LOSS,
     DONE,
@@ -183,12 +184,14 @@ class Run:
         return in_rows(self._net, self._state.moments[: self._n_parameters])
 
     def compile(self) -> None:
-        """Compile what trains, where that has not been done; Ctrl-C is heard meanwhile."""
+        """Compile what trains, where that has not been done; LLVM hears no signal for seconds, but Ctrl-C is heard."""
         rates = np.ones(1, self._state.params.dtype)
         function = run_slabs if self._net.wide else run_blocks
-        if (function, rates.dtype) in _COMPILED or current_thread() is not main_thread():
+        if (function, rates.dtype) in _COMPILED:
             return
-        compiled(function, (*self._arguments(rates, rates, 0, 0), 0, 1, np.zeros(SYNC_SIZE, np.int64)))
+        arguments = (*self._arguments(rates, rates, 0, 0), 0, 1, np.zeros(SYNC_SIZE, np.int64))
+        signature = tuple(map(function.typeof_pyval, arguments))
+        left_to_finish(lambda: function.compile(signature))
         _COMPILED.add((function, rates.dtype))
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
@@ -314,30 +317,6 @@ def together(function: Callable[..., int], arguments: tuple[Any, ...], threads: 
         gate.set()
         for helper in helpers:
             helper.join()
-
-
-def compiled(function: Any, arguments: tuple[Any, ...]) -> None:
-    """Compile an entry point for such arguments, unless that is done already.
-
-    LLVM hears no signal for seconds. So another thread compiles, which Ctrl-C leaves behind: what it makes is there for the
-    next call.
-    """
-    signature = tuple(function.typeof_pyval(argument) for argument in arguments)
-    if signature in function.overloads:
-        return
-    errors: list[BaseException] = []
-
-    def compile_it() -> None:
-        try:
-            function.compile(signature)
-        except BaseException as error:
-            errors.append(error)
-
-    compiling = Thread(target=compile_it, daemon=True)
-    compiling.start()
-    compiling.join()
-    if errors:
-        raise errors[0]
 
 
 class _Memory:
