@@ -21,7 +21,7 @@ LAYERS = [
     {"options", "notices", "writing", "command_line", "interrupts", "__main__"},
     {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
     {"arguments", "batches", "network", "targets"},
-    {"state", "validation", "plotting"},
+    {"export", "state", "validation", "plotting"},
     {"stored_state"},
     {"storage", "loop", "samples", "charts"},
     {"lbfgs", "setup"},
@@ -36,8 +36,15 @@ LAYERS = [
     {"cli"},
 ]
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-# What is imported within functions: engines when they are wanted, and files when a net is saved.
-WHEN_NEEDED = {("network", "kernels"), ("network", "storage"), ("fitting", "kernels"), ("fitting", "reference")}
+# What is imported within functions: engines when they are wanted, and what else a net becomes when it is saved or exported.
+WHEN_NEEDED = {
+    ("network", "kernels"),
+    ("network", "storage"),
+    ("network", "export"),
+    ("export", "kernels"),
+    ("fitting", "kernels"),
+    ("fitting", "reference"),
+}
 # Those that are only imported when there is something to train.
 WITH_ENGINES = {"bench", "estimators", "sweep"}
 OWNERS = {
@@ -47,11 +54,12 @@ OWNERS = {
     "matplotlib": {"plotting"},
     "sklearn": {"article", "bench", "cli", "estimators", "tour"},
     "pandas": {"sweep"},
+    "onnx": {"export"},
     "torch": {"bench"},
     "jax": {"bench"},
 }
 # Slow to import: only within functions, where `import fastmlp` and `train` must not wait for them.
-SLOW = {"scipy", "sklearn", "matplotlib", "pandas", "rich", "safetensors", "typer"}
+SLOW = {"scipy", "sklearn", "matplotlib", "onnx", "pandas", "rich", "safetensors", "typer"}
 
 
 def files():

@@ -280,3 +280,36 @@ class Network(Predictor):
         from fastmlp.storage import save
 
         return save(self, path, training=training)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> Path:
+        """Write the net to an ONNX file, whole or not at all, for runtimes that know nothing of fastmlp.
+
+        The model takes ``X`` (n_samples, n_features) in the net's dtype, for any number of samples, and does not look for
+        NaN and infinity in it. Of a classifier it gives ``label`` and ``probabilities``, in the shapes of `predict` and
+        `predict_proba`; of a regression net ``variable``, in that of `predict`. Integer labels are int64 there, or uint64
+        where they need it; floats, truth values and strings stay what they are. It needs opset 13 alone, and runs in
+        onnxruntime in float64 too.
+
+        Parameters
+        ----------
+        path : where; an existing file is replaced.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed: ``pip install "fastmlp[onnx]"``.
+        TypeError
+            If the labels are neither numbers, truth values nor strings, or of several types.
+        ValueError
+            If labels do not fit into 64 bits or are no Unicode text, or the parameters do not fit into 2 GiB.
+        OSError
+            If the file cannot be written; an existing one is then as it was.
+        """
+        from fastmlp.export import to_onnx
+
+        return to_onnx(self, path)
