@@ -1,10 +1,13 @@
-"""Nets as ONNX files."""
+"""Nets as ONNX files and as scikit-learn's estimators."""
 
+import pickle
 import sys
 
 import numpy as np
 import onnx
 import pytest
+import sklearn.neural_network
+from sklearn.base import clone
 
 import fastmlp
 from fastmlp import export, train
@@ -191,3 +194,157 @@ def test_nets_of_estimators(blobs, tmp_path, labels):
     for given in run(onnx.load(path), X):
         np.testing.assert_allclose(given["probabilities"], fitted.predict_proba(X), atol=1e-12)
         assert given["label"].tolist() == fitted.predict(X).tolist()
+
+
+# scikit-learn.
+
+TARGETS = {
+    "two classes": (lambda v: np.array(["no", "yes"])[(v > 0).astype(int)], {}),
+    "two classes, one output": (lambda v: v > 0, {"loss": "binary_cross_entropy"}),
+    "three classes": (lambda v: np.array([-7, 2**40, 2**41])[np.digitize(v, [-0.5, 0.5])], {}),
+    "float labels": (lambda v: np.array([1.0, 2.0, 5.0])[np.digitize(v, [-0.5, 0.5])], {"loss": "cross_entropy"}),
+    "texts in objects": (lambda v: np.array(["x", "yy", "zzz"], object)[np.digitize(v, [-0.5, 0.5])], {}),
+    "labels": (lambda v: np.column_stack([v > 0, v > 0.5, v < -1]).astype(int), {}),
+    "values": (lambda v: np.sin(v), {}),
+    "several values": (lambda v: np.column_stack([v, np.sin(v)]), {}),
+    "counts": (lambda v: np.floor(np.exp(v)), {"loss": "poisson"}),
+    "several counts": (lambda v: np.floor(np.exp(np.column_stack([v, -v]))), {"loss": "poisson"}),
+}
+
+
+def sample(name, dtype=np.float64, n_samples=61):
+    X = np.random.default_rng(5).standard_normal((n_samples, 3)).astype(dtype)
+    target, options = TARGETS[name]
+    return X, target(X[:, 0] + X[:, 1] * X[:, 2]), options
+
+
+def trained(name, dtype=np.float64, hidden=(7, 4), activation="tanh", **more):
+    X, y, options = sample(name, dtype)
+    options = {"epochs": 30, "batch_size": None, "learning_rate": 0.01, "seed": 0, **options, **more}
+    return train(X, y, hidden, activation=activation, **options), X, y
+
+
+def check_alike(theirs, ours, X, y):
+    """Check that scikit-learn's estimator predicts what the net does."""
+    rtol = 1e-4 if ours.dtype == np.float32 else 1e-11
+    for name in ("predict_proba", "predict") if ours.is_classifier else ("predict",):
+        wanted, given = getattr(ours, name)(X), getattr(theirs, name)(X)
+        assert given.shape == wanted.shape
+        if wanted.dtype.kind == "f" and (name == "predict_proba" or not ours.is_classifier):
+            assert given.dtype == wanted.dtype
+            np.testing.assert_allclose(given, wanted, rtol=rtol, atol=rtol / 10)
+        else:
+            np.testing.assert_array_equal(given, wanted)
+    assert theirs.score(X, y) == pytest.approx(ours.score(X, y), rel=rtol, abs=rtol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", TARGETS)
+def test_scikit_learn_predicts_the_same(name, dtype):
+    for hidden, activation in (((7, 4), "tanh"), ((), "relu"), (5, "relu"), ((3, 3, 3), "logistic"), (4, "identity")):
+        net, X, y = trained(name, dtype, hidden, activation)
+        theirs = net.to_sklearn()
+        assert type(theirs).__module__.startswith("sklearn.")
+        check_alike(theirs, net, X, y)
+        check_alike(pickle.loads(pickle.dumps(theirs)), net, X, y)
+        assert theirs.get_params() == clone(theirs).get_params()
+        assert not hasattr(clone(theirs), "coefs_")
+        assert theirs.n_iter_ == 30
+        assert theirs.t_ == 30 * 61
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_scikit_learn_goes_on_with_partial_fit(name, solver):
+    """Its next step begins at the net: the loss it takes there is the one that a further epoch of ours would take."""
+    net, X, y = trained(name)
+    params = net.params.copy()
+    theirs = net.to_sklearn().set_params(solver=solver, alpha=0, batch_size=61)
+    theirs.partial_fit(X, y)
+    next_epoch = train(X, y, start=net, epochs=1, batch_size=None, learning_rate=0.01).loss_curve[-1]
+    factor = net.sizes[-1] if net.loss == Loss.SQUARED_ERROR else 1
+    assert theirs.loss_curve_[-1] * factor == pytest.approx(next_epoch, rel=1e-9)
+    assert len(theirs.loss_curve_) == 31
+    assert theirs.t_ == 31 * 61
+    assert theirs.best_loss_ == min(theirs.loss_curve_)
+    # What scikit-learn changes in place is a copy.
+    assert net.params.tobytes() == params.tobytes()
+    assert not np.array_equal(theirs.coefs_[0], net.weights[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*[Cc]onverge:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("name", ["two classes", "three classes", "labels", "values", "several counts"])
+def test_scikit_learn_goes_on_with_a_warm_start(name, solver):
+    net, X, y = trained(name)
+    theirs = net.to_sklearn().set_params(solver=solver, alpha=0, warm_start=True, max_iter=5).fit(X, y)
+    factor = net.sizes[-1] if net.loss == Loss.SQUARED_ERROR else 1
+    assert theirs.loss_ * factor < net.loss_curve[-1]
+
+
+def test_a_net_from_a_file_becomes_an_estimator_too(tmp_path):
+    net, X, y = trained("three classes")
+    check_alike(fastmlp.load(net.save(tmp_path / "net")).to_sklearn(), net, X, y)
+
+
+def test_nets_of_estimators_become_scikit_learns():
+    X, y, _ = sample("two classes")
+    fitted = fastmlp.MLPClassifier(5, max_iter=30, random_state=0)
+    theirs = sklearn.neural_network.MLPClassifier(5, max_iter=30, random_state=0)
+    with pytest.warns():
+        fitted.fit(X, y)
+    with pytest.warns():
+        theirs.fit(X, y)
+    given = fitted.network_.to_sklearn()
+    np.testing.assert_allclose(given.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    # Apart from the state of the solver both have the same attributes.
+    assert vars(theirs).keys() - vars(given).keys() == {"_optimizer", "_random_state"}
+    assert vars(given).keys() <= vars(theirs).keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scikit_learn_predicts_the_same_labels_or_the_net_is_refused(random, kind):
+    net = network(random, kind, (5,), ["tanh"], np.float64)
+    X = random.normal(0, 3, (50, 4))
+    if kind in ("one class", "float", "objects of integers", "absolute error", "huber", "quantile"):
+        with pytest.raises(ValueError, match="cannot express"):
+            net.to_sklearn()
+    else:
+        check_alike(net.to_sklearn(), net, X, net.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("kind", "activations", "says"),
+    [
+        ("bool", ["tanh", "relu"], "several activations, tanh, relu"),
+        ("bool", ["gelu", "gelu"], "activation gelu"),
+        ("huber", ["relu"], "loss huber"),
+        ("absolute error", [], "loss absolute_error"),
+        ("one class", ["relu"], "single class"),
+        ("float", ["relu"], "labels"),
+        ("quantile", ["relu"], "loss quantile"),
+    ],
+)
+def test_what_scikit_learn_cannot_express_is_named(random, kind, activations, says):
+    net = network(random, kind, (3,) * len(activations), activations, np.float64)
+    with pytest.raises(ValueError, match=rf"cannot express.*{says}.*to_onnx can"):
+        net.to_sklearn()
+
+
+def test_a_column_of_predictions_cannot_be_expressed():
+    for loss in (Loss.SQUARED_ERROR, Loss.BINARY_CROSS_ENTROPY):
+        net = Network((1, 1), (), loss, np.zeros(2), None, False, np.empty(0))
+        with pytest.raises(ValueError, match="one column"):
+            net.to_sklearn()
+
+
+def test_before_scikit_learn_1_7_there_was_no_poisson(monkeypatch):
+    net, _, _ = trained("counts")
+
+    class Old:
+        def __init__(self, hidden_layer_sizes, activation):
+            pass
+
+    monkeypatch.setattr("fastmlp.estimators.export.MLPRegressor", Old)
+    with pytest.raises(ValueError, match=r"poisson before version 1\.7"):
+        net.to_sklearn()

@@ -41,6 +41,7 @@ WHEN_NEEDED = {
     ("network", "kernels"),
     ("network", "storage"),
     ("network", "export"),
+    ("network", "estimators"),
     ("export", "kernels"),
     ("fitting", "kernels"),
     ("fitting", "reference"),

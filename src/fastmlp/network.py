@@ -313,3 +313,25 @@ class Network(Predictor):
         from fastmlp.export import to_onnx
 
         return to_onnx(self, path)
+
+    def to_sklearn(self) -> Any:
+        """The net as a fitted estimator of scikit-learn's own, ``MLPClassifier`` or ``MLPRegressor``.
+
+        It predicts the same but for rounding; a softmax of two classes becomes the one logistic output that scikit-learn
+        has for two. How to train is no part of a net: those parameters have scikit-learn's defaults, and ``set_params``
+        changes them before a ``partial_fit``, or a ``fit`` with ``warm_start``, goes on from the net.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            With a copy of the parameters.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn cannot express the net: it has relu, tanh, logistic and identity, one for all hidden layers; the
+            cross-entropies, the squared error and, from 1.7 on, Poisson; and labels that are no fractions.
+        """
+        from fastmlp.estimators.export import to_sklearn
+
+        return to_sklearn(self)

@@ -357,7 +357,7 @@ class BasePerceptron(Reading):
 
     @property
     def network_(self) -> Network:
-        """The fitted net, a copy of the parameters with all that a :class:`fastmlp.Network` can do."""
+        """The fitted net, a copy of the parameters with all that a :class:`fastmlp.Network` can do: `to_onnx` among it."""
         check_is_fitted(self)
         params = self._flat()
         net = self._net(params, self._sizes(), self._kind(self.n_outputs_))
