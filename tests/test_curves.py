@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from accuracy import all_sizes, between, evaluated, ulps
 from fastmlp import reference
+from fastmlp.check.accuracy import all_sizes, between, evaluated, ulps
 from fastmlp.kernels import curves
 from fastmlp.kernels.jit import kernel, passing_entry
 from fastmlp.kernels.vectors import FMA, lanes, load, store

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from fastmlp import reference
+from fastmlp.check.accuracy import DIFFERENCE_TOLERANCE
+from fastmlp.check.differences import away_from_kinks, gradients
 from fastmlp.options import Activation, Loss
-from table import IDENTITY, LOGISTIC, OUTPUTS, PENALTIES, RELU, TANH, Case, covering, relative_error, start
-
-STEP = 1e-5
-NEAREST_KINK = 1e-3
-# Their slope jumps at 0, or of the elu the slope's slope, which a difference quotient would step over as well.
-KINKED = {RELU, Activation.LEAKY_RELU, Activation.ELU, Activation.SELU}
-# The errors at which a loss's slope jumps.
-KINKS = {Loss.ABSOLUTE_ERROR: (0,), Loss.QUANTILE: (0,), Loss.HUBER: (-1, 1)}
+from table import IDENTITY, LOGISTIC, OUTPUTS, PENALTIES, RELU, TANH, Case, covering, relative_error
 
 SHAPED = [
     *((loss, "", n) for loss in Loss for n in OUTPUTS[loss]),
@@ -52,64 +46,11 @@ def _cases():
 CASES = list(dict.fromkeys(_cases()))
 
 
-def kept_of(case):
-    """What dropout leaves of each hidden layer."""
-    return [
-        reference.kept_units(rate, 1, 2, layer, case.n_samples, case.sizes[layer + 1], np.float64)
-        for layer, rate in enumerate(case.dropout)
-    ]
-
-
-def nearest_kink(case, given):
-    """How near a sum, an error or a weight comes to where a slope jumps."""
-    weights, biases = reference.views(given.params, case.sizes)
-    z, _ = reference.forward(weights, biases, case.activations, given.X, kept_of(case))
-    distances = [np.abs(z[layer]).min() for layer, activation in enumerate(case.activations) if activation in KINKED]
-    settings = case.problem.hyperparameters
-    for kink in KINKS.get(case.loss, ()):
-        distances.append(np.abs(z[-1] - given.y[:, : case.sizes[-1]] - kink * settings.delta).min())
-    if settings.l1 > 0:
-        distances += [np.abs(W).min() for W in weights]
-    return min(distances, default=np.inf)
-
-
-def away_from_kinks(case):
-    """Data and weights at which no slope jumps within a difference quotient's reach."""
-    for seed in range(100):
-        given = start(case, seed=seed)
-        if nearest_kink(case, given) > NEAREST_KINK:
-            return given
-    raise AssertionError("no seed keeps away from the kinks")
-
-
-def gradients(case, given):
-    """By backpropagation and by central differences, flat."""
-    y, sample_weight = given.y, None
-    if given.total_weight is not None:
-        y, sample_weight = given.y[:, :-1], given.y[:, -1]
-
-    def objective(params):
-        weights, biases = reference.views(params, case.sizes)
-        return reference.objective_and_gradient(case.problem, weights, biases, given.X, y, sample_weight, kept_of(case))
-
-    _, *by_backward = objective(given.params)
-    flat = np.concatenate([part.ravel() for some in by_backward for part in some])
-    by_differences = np.empty_like(flat)
-    for place in range(flat.size):
-        step = np.zeros_like(flat)
-        step[place] = STEP
-        by_differences[place] = (objective(given.params + step)[0] - objective(given.params - step)[0]) / (2 * STEP)
-    most, norm = case.problem.hyperparameters.max_grad_norm, np.linalg.norm(by_differences)
-    if 0 < most < norm:
-        by_differences *= most / norm
-    return flat, by_differences
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradients_equal_central_differences(case):
     by_backward, by_differences = gradients(case, away_from_kinks(case))
     assert np.abs(by_differences).max() > 1e-3
-    assert relative_error(by_backward, by_differences) <= 1e-7
+    assert relative_error(by_backward, by_differences) <= DIFFERENCE_TOLERANCE
 
 
 def test_every_loss_meets_every_activation_with_every_number_of_outputs():

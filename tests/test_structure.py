@@ -29,7 +29,7 @@ LAYERS = [
     {"fitting"},
     {"training"},
     {"estimators", "sweep", "files"},
-    {"article", "bench"},
+    {"article", "bench", "check"},
     {"exercises"},
     {"pictures"},
     {"tour"},
@@ -47,7 +47,7 @@ WHEN_NEEDED = {
     ("fitting", "reference"),
 }
 # Those that are only imported when there is something to train.
-WITH_ENGINES = {"bench", "estimators", "sweep"}
+WITH_ENGINES = {"bench", "check", "estimators", "sweep"}
 OWNERS = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
