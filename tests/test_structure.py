@@ -18,7 +18,7 @@ from table import Case, begin, start
 PACKAGE = Path(fastmlp.__file__).parent
 # Imports go down, from a layer to those above it in this list. `kernels` stands for the folder.
 LAYERS = [
-    {"options", "notices", "writing", "command_line", "interrupts", "__main__"},
+    {"options", "notices", "writing", "command_line", "interrupts", "machine", "__main__"},
     {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
     {"arguments", "batches", "network", "targets"},
     {"export", "state", "validation", "plotting"},

@@ -144,6 +144,23 @@ def bench(
 
 
 @app.command()
+def check(
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write all of it there.")] = None,
+) -> None:
+    """Hold the compiled kernels against the plain-NumPy reference on this machine; a support request can start with it."""
+    from rich.console import Console
+
+    from fastmlp.check import command
+
+    with _errors_told():
+        if json is not None:
+            make_writable(json.parent)
+        held = command.run(Console(highlight=False), json)
+    if not held:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz, .tsv, .parquet or .npz.")],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="What is to be predicted.")],

@@ -5,8 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -17,6 +15,7 @@ from fastmlp.bench.peers import CORES, OURS, PEERS
 from fastmlp.bench.profile import Profile
 from fastmlp.bench.rounds import NOISY, noise, ratio
 from fastmlp.bench.sizes import Cell, Size
+from fastmlp.machine import cpu_name, versions
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 MISSING = "-"
@@ -140,30 +139,14 @@ def noise_line(sizes: Sequence[Size]) -> str | None:
 def machine() -> dict[str, Any]:
     """Where and with what it was measured."""
     names = ["fastmlp", "numpy", "numba", *(DISTRIBUTIONS.get(name, name) for name in PEERS if name != "numpy")]
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {"cpu": _cpu(), "cores": CORES, "python": platform.python_version(), "versions": versions}
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return {"cpu": cpu_name(), "cores": CORES, "python": platform.python_version(), "versions": versions(names)}
 
 
 def machine_line() -> str:
     """The same in a line."""
     found = machine()
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    return f"{found['cpu']}, {found['cores']} cores; Python {found['python']}, {versions}"
+    with_versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return f"{found['cpu']}, {found['cores']} cores; Python {found['python']}, {with_versions}"
 
 
 def as_json(sizes: Sequence[Size], limit: float, expected: Forecast | None, parts: Profile | None) -> dict[str, Any]:

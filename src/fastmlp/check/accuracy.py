@@ -16,7 +16,7 @@ DTYPES: tuple[DType, ...] = (np.float64, np.float32)
 # What max|a - b| / max|b| may come to for one gradient or update: some forty roundings of float32, some thousand of
 # float64, whose sums the reference does not add up more exactly than the kernels.
 TOLERANCES: dict[DType, float] = {np.float64: 1e-12, np.float32: 5e-6}
-# And after a whole run, in which a step carries on what those before were off.
+# And after a hundred epochs, in which each step carries on what those before were off.
 RUN_TOLERANCES: dict[DType, float] = {np.float64: 1e-9, np.float32: 1e-3}
 # Of a gradient by central differences, whose own error this is.
 DIFFERENCE_TOLERANCE = 1e-7
@@ -30,6 +30,11 @@ def update_tolerance(dtype: DType, solver: Solver) -> float:
     """
     amplifies = dtype == np.float32 and solver not in (Solver.SGD, Solver.LBFGS)
     return TOLERANCES[dtype] * (100 if amplifies else 1)
+
+
+def run_tolerances(epochs: int) -> dict[DType, float]:
+    """What parameters and losses may be off after so many epochs, of a hundred: errors grow at least in proportion."""
+    return {dtype: tolerance * epochs / 100 for dtype, tolerance in RUN_TOLERANCES.items()}
 
 
 def relative_error(a: Any, b: Any) -> float:

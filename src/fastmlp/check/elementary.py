@@ -86,7 +86,7 @@ def values(name: str, x: Array) -> Array:
 def bound(name: str, dtype: DType) -> float:
     """How far off the function may be; where nothing is more precise than float64, what it is judged by may be off too."""
     judge_errs = dtype == np.float64 and np.finfo(np.longdouble).eps == np.finfo(np.float64).eps
-    return FUNCTIONS[name].bound + judge_errs
+    return FUNCTIONS[name].bound + float(judge_errs)
 
 
 def worst(name: str, dtype: DType) -> tuple[float, float]:

@@ -32,6 +32,8 @@ def _host_features() -> dict[str, bool]:
 
 
 FEATURES = _host_features()
+# The processor that LLVM writes instructions for.
+CPU = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
 FLOAT32_LANES = int(os.environ.get(LANES_VARIABLE) or (16 if FEATURES.get("avx512f") else 8 if FEATURES.get("avx") else 4))
 # Where the CPU has no fma instruction, llvm.fma would call the C library for each lane.
 FMA = "llvm.fma" if FEATURES.get("fma") or FEATURES.get("neon") else "llvm.fmuladd"
