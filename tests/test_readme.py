@@ -54,6 +54,18 @@ def test_bench_command_runs(tmp_path):
     assert "Forecast from 2,000, 20,000 samples" in printed
 
 
+def test_check_command_prints_what_is_shown(tmp_path):
+    printed = fastmlp_command(COMMANDS["check"].strip(), tmp_path).splitlines()
+    begins, text = [re.split(r"  +", line)[0] for line in printed], " ".join(" ".join(printed).split())
+    shown = [line for line in OUTPUTS["check"].splitlines() if line not in ("", "...")]
+    # What is found, and with what, hangs on the machine; the lines' breaks on the terminal.
+    missing = [line for line in shown[:-1] if re.split(r"  +", line)[0] not in begins and line not in text]
+    assert missing == []
+    assert len([line for line in shown if line.endswith("  ok")]) >= 10
+    assert shown[-1].split(",")[0] == printed[-1].split(",")[0]
+    assert re.fullmatch(r"All \d+ checks held", printed[-1].split(",")[0])
+
+
 def test_table_commands_print_what_is_shown(tmp_path):
     (making,) = [snippet for snippet in SNIPPETS if "wine.csv" in snippet]
     subprocess.run([sys.executable, "-c", making], cwd=tmp_path, check=True, timeout=120)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-INTERRUPTED = 130
+from fastmlp.command_line import INTERRUPTED
 
 
 def main() -> None:

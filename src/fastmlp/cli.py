@@ -12,8 +12,7 @@ from typing import Annotated
 import typer
 
 import fastmlp
-from fastmlp.__main__ import INTERRUPTED
-from fastmlp.command_line import UsageError, make_writable
+from fastmlp.command_line import INTERRUPTED, UsageError, make_writable
 from fastmlp.files.errors import TableError
 
 app = typer.Typer(

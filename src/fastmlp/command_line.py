@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# The exit code of a command that Ctrl-C ends: 128 and the signal's number.
+INTERRUPTED = 130
+
 
 class UsageError(ValueError):
     """An option is not what it must be: the message names it, its value and the remedy."""

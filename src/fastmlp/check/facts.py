@@ -70,7 +70,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("system", found["system"]),
         ("processor", f"{found['processor']}, cores: {found['cores']}"),
         ("kernels", f"for {found['llvm_processor']}, {width}, {fused} fma"),
-        ("BLAS", f"not in the kernels; of NumPy, and so of the reference: {found['blas'] or 'unknown'}"),
+        ("BLAS", f"none in the kernels; NumPy's is {found['blas'] or 'unknown'}"),
         ("settings", ", ".join(f"{name}={at_home(value)}" for name, value in found["settings"].items()) or "none"),
         ("cache", told),
     ]
