@@ -16,6 +16,8 @@ TESTS = [
     "test_bounds.py::test_nothing_is_touched_outside_the_arrays",
     "test_kernels.py",
     "test_abreast.py::test_nets_have_the_bits_they_have_alone",
+    "test_check.py::test_all_checks_hold_here",
+    "test_check.py::test_nets_of_the_check_go_abreast",
 ]
 # As machines with AVX2 or SSE have them, and a CPU of which nothing is known: no fma, no wide registers.
 MACHINES = {
