@@ -193,6 +193,10 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     threads: Annotated[int, typer.Option(min=0, help="At most; 0 chooses.")] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Written once a minute; the same command goes on from there, whatever ended it."),
+    ] = None,
     delimiter: Delimiter = None,
     decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
@@ -222,6 +226,7 @@ def train(
                 "dtype": dtype, "threads": threads or None,
             },
             out,
+            checkpoint,
         )  # fmt: skip
         trained = training.run_training(asked, console)
         if trained.is_interrupted:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.batches import InMemory, Streamed
-from fastmlp.interrupts import Interrupts
+from fastmlp.interrupts import Interrupts, left_to_finish
 from fastmlp.network import Network
 from fastmlp.options import Snapshot, Status
 from fastmlp.progress import Report, reporting
@@ -116,8 +116,10 @@ class Loop:
         """Train to the end, or to where something stops it."""
         with reporting(self.job.progress, len(self.rates)) as report:
             try:
-                with self.job.interrupts.raised():
-                    self.run.compile()
+                if not self.run.is_compiled:
+                    # LLVM hears no signal for seconds.
+                    with self.job.interrupts.raised():
+                        left_to_finish(self.run.compile)
                 self._advance(report)
             except KeyboardInterrupt:
                 self.status = "interrupted"

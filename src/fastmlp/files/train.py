@@ -31,13 +31,14 @@ OF_CLASSES = ("cross_entropy", "binary_cross_entropy")
 
 @dataclass
 class Training:
-    """What is to be trained: the table, the target, parameters of ``train``, and where the model goes."""
+    """What is to be trained: the table, the target, parameters of ``train``, where the model goes, and any checkpoint."""
 
     path: Path
     layout: Layout
     wanted: Wanted
     parameters: dict[str, Any]
     out: Path
+    checkpoint: Path | None = None
 
     def check(self) -> None:
         """Try the options on four samples, so that a wrong one is told before the table is read.
@@ -48,6 +49,8 @@ class Training:
             If one is not what it must be.
         """
         check_output(self.out, self.path)
+        if self.checkpoint is not None and self.checkpoint.absolute() in (self.out.absolute(), self.path.absolute()):
+            raise UsageError(f"--checkpoint {self.checkpoint}: is the table's or the model's place; give another file")
         wanted, loss = self.wanted, self.parameters.get("loss")
         if wanted.task is not None and wanted.task not in TASKS:
             raise UsageError(f"--task {wanted.task!r}: choose {' or '.join(TASKS)}")
@@ -83,11 +86,7 @@ class Trained:
     model: Model
     test: tuple[Array, Array] | None
     score: Score | None
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether Ctrl-C ended the training."""
-        return self.model.network.status == "interrupted"
+    is_interrupted: bool
 
 
 def run_training(asked: Training, console: Console) -> Trained:
@@ -107,15 +106,16 @@ def run_training(asked: Training, console: Console) -> Trained:
     show.tell(console, show.columns_table(data), *source.notes, *show.notes(data), show.rows_line(data))
     _check_loss(asked, data)
     with made_writable(asked.out.parent):
-        model = Model.of(_trained(asked, data, console), data.columns, data.target)
+        net, is_interrupted = _trained(asked, data, console)
+        model = Model.of(net, data.columns, data.target)
         model.save(asked.out)
     show.tell(console, f"model: {asked.out}")
     if not data.counts[TEST]:
-        return Trained(model, None, None)
+        return Trained(model, None, None, is_interrupted)
     test = _test(model, data)
     score = score_of(data.target.labels, *test)
     show.tell(console, *show.score_lines(score, "test rows", console.width))
-    return Trained(model, test, score)
+    return Trained(model, test, score, is_interrupted)
 
 
 def _test(model: Model, data: Data) -> tuple[Array, Array]:
@@ -143,11 +143,13 @@ def _check_loss(asked: Training, data: Data) -> None:
         raise TableError(f"{asked.path}: the target is {data.y.min():g} in some row; --loss poisson takes counts from 0 on")
 
 
-def _trained(asked: Training, data: Data, console: Console) -> Network:
-    """Train, and tell what there was to warn of.
+def _trained(asked: Training, data: Data, console: Console) -> tuple[Network, bool]:
+    """Train, and tell what there was to warn of; the net, and whether Ctrl-C came.
 
     Raises
     ------
+    UsageError
+        If the checkpoint is not one of this training.
     TableError
         If not one epoch came to its end, or the objective did not stay finite.
     """
@@ -157,14 +159,19 @@ def _trained(asked: Training, data: Data, console: Console) -> Network:
         warnings.simplefilter("always")
         # The columns are standardised: a wide one has an outlier, and one of a rare category is narrow.
         warnings.filterwarnings("ignore", message="X: column")
-        net = train(*data.rows(TRAIN), validation=validation, progress=True, **asked.parameters)
+        try:
+            net = train(
+                *data.rows(TRAIN), validation=validation, progress=True, checkpoint=asked.checkpoint, **asked.parameters
+            )
+        except ValueError as error:
+            raise UsageError(_by_option(str(error), {"checkpoint": asked.checkpoint})) from None
     show.tell(console, *(str(warning.message) for warning in caught), style="yellow")
     if net.status == "diverged":
         raise TableError(f"{asked.path}: the training diverged; give a smaller --learning-rate")
     if not net.n_epochs:
         raise KeyboardInterrupt
     show.tell(console, show.training_line(net, time.perf_counter() - begin))
-    return net
+    return net, any(str(warning.message).startswith("interrupted") for warning in caught)
 
 
 def draw(trained: Trained, out: Path, console: Console) -> None:

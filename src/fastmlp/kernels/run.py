@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.interrupts import left_to_finish
 from fastmlp.kernels.blocks import (
     BEST_LOSS,
     DONE,
@@ -112,7 +111,7 @@ class Run:
             problem.sizes, problem.activations, int(problem.loss), y.shape[1], dtype, batch_size,
             dropout=problem.dropout if learns else (), weighted=total_weight is not None, learns=learns,
         )  # fmt: skip
-        self._shape = shape_of(self._net)
+        self._shape, self._entry = shape_of(self._net), run_slabs if self._net.wide else run_blocks
         # A call's threads are ours to choose where none are asked for.
         self._samples_per_thread = 0.0
         if threads is None:
@@ -183,16 +182,17 @@ class Run:
         """With the solver that makes no step, the gradient at the parameters, of all samples since the beginning, flat."""
         return in_rows(self._net, self._state.moments[: self._n_parameters])
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether what trains has been compiled in this process, or read from the cache."""
+        return (self._entry, self._state.params.dtype) in _COMPILED
+
     def compile(self) -> None:
-        """Compile what trains, where that has not been done; LLVM hears no signal for seconds, but Ctrl-C is heard."""
+        """Compile what trains, or read it from the cache."""
         rates = np.ones(1, self._state.params.dtype)
-        function = run_slabs if self._net.wide else run_blocks
-        if (function, rates.dtype) in _COMPILED:
-            return
         arguments = (*self._arguments(rates, rates, 0, 0), 0, 1, np.zeros(SYNC_SIZE, np.int64))
-        signature = tuple(map(function.typeof_pyval, arguments))
-        left_to_finish(lambda: function.compile(signature))
-        _COMPILED.add((function, rates.dtype))
+        self._entry.compile(tuple(map(self._entry.typeof_pyval, arguments)))
+        _COMPILED.add((self._entry, rates.dtype))
 
     def advance(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> Status:
         """Train until `until` samples are done, in all epochs together, or for `budget` blocks of them."""
@@ -210,8 +210,7 @@ class Run:
         return status
 
     def _call(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int, threads: int) -> Status:
-        function = run_slabs if self._net.wide else run_blocks
-        return Status(together(function, self._arguments(rates, losses, until, budget), threads))
+        return Status(together(self._entry, self._arguments(rates, losses, until, budget), threads))
 
     def _arguments(self, rates: NDArray[Any], losses: NDArray[Any], until: int, budget: int) -> tuple[Any, ...]:
         return (

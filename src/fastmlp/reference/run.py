@@ -68,8 +68,13 @@ class Run:
         """See :func:`fastmlp.reference.draw_orders`."""
         draw_orders(keys, epoch, rows, orders)
 
+    @property
+    def is_compiled(self) -> bool:
+        """True: NumPy is ready."""
+        return True
+
     def compile(self) -> None:
-        """Do nothing: NumPy is ready."""
+        """Do nothing."""
 
     def take(self, X: Array, y: Array, total_weight: float | None = None) -> None:
         """Go on with other samples, as many as those before."""
