@@ -15,7 +15,14 @@ LABELS = {
     "object": np.array(["blue", "a", "red"], object),
     "object-int": np.array([2**70, 5, 1], object),
     "float": np.array([0.1, 2.0, 1e300]),
+    "half": np.array([0.1, 2.0, 3.0], np.float16),
+    "other-end": np.array([3, 1, 7], ">i8"),
+    "padded": np.array(["b", "a", ""], "U300"),
+    "surrogate": np.array(["b", "\ud800", "\U0001f600"]),
+    "objects": np.array([1.5, 2, True], object),
 }
+if hasattr(np.dtypes, "StringDType"):
+    LABELS["strings"] = np.array(["blue", "a", "ünïcode"], np.dtypes.StringDType())
 
 
 def same(a, b):

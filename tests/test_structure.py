@@ -18,8 +18,9 @@ from table import Case, begin, start
 PACKAGE = Path(fastmlp.__file__).parent
 # Imports go down, from a layer to those above it in this list. `kernels` stands for the folder.
 LAYERS = [
-    {"options", "notices", "writing", "command_line", "interrupts", "machine"},
-    {"kernels", "reference", "initialise", "schedules", "inputs", "progress"},
+    {"options", "notices", "writing", "headers", "interrupts", "machine"},
+    {"command_line"},
+    {"kernels", "reference", "initialise", "schedules", "inputs", "labels", "progress", "tensors"},
     {"arguments", "batches", "network", "targets"},
     {"export", "state", "validation", "plotting"},
     {"stored_state"},

@@ -113,7 +113,7 @@ def test_nets_of_several_kinds_together(blobs, curve, tmp_path):
         {"activations": (Activation.TANH,)},
         {"best_epoch": 2},
         {"loss_curve": np.ones(3, np.float32)},
-        {"validation_curve": np.ones(2)},
+        {"validation_curve": np.ones(3)},
         {"params": np.ones(13, np.float32)},
     ],
     ids=lambda change: next(iter(change)),
@@ -271,7 +271,7 @@ def test_every_truncated_file_is_refused(saved):
 def test_every_flipped_byte_is_noticed(saved):
     _, path = saved
     content = path.read_bytes()
-    messages = "not a whole safetensors|does not match its digest; the file is damaged, save the sweep|not one of fastmlp's"
+    messages = "not a whole safetensors|the file is damaged, save the sweep|not one of fastmlp's"
     for place in range(0, len(content), 3):
         for mask in (1, 16, 128):
             changed = bytearray(content)

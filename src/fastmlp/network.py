@@ -18,6 +18,11 @@ from fastmlp.options import Activation, Loss
 if TYPE_CHECKING:
     from fastmlp.state import TrainingState
 
+# How a training may end.
+STATUSES = (
+    "finished", "stopped early", "stopped by callback", "out of time", "interrupted", "diverged", "converged", "eliminated",
+)  # fmt: skip
+
 
 def layers_of(params: NDArray[Any], sizes: Sequence[int]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """The weights (fan_in, fan_out) and the biases (fan_out,) of each layer, views of flat parameters."""
@@ -273,7 +278,9 @@ class Network(Predictor):
             If the labels are neither numbers, truth values nor strings, or the training's random numbers come from a bit
             generator that is not NumPy's own.
         ValueError
-            If the `training` is wanted of a net that has none: one that diverged, or was loaded without.
+            If the `training` is wanted of a net that has none: one that diverged, or was loaded without. If the net is not
+            what training makes, so that it could not be loaded again: parameters that are not finite, curves of other
+            lengths.
         OSError
             If the file cannot be written; an existing one is then as it was.
         """

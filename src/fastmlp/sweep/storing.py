@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import storage
-from fastmlp.network import Network
-from fastmlp.storage import SWEEP
+from fastmlp.headers import (
+    LARGEST_WHOLE,
+    HeaderError,
+    anything,
+    check_arrays,
+    list_of,
+    nothing_or,
+    one_of,
+    record,
+    row_of,
+    shown,
+    text,
+    whole,
+)
+from fastmlp.labels import LABELS, check_labels, described_labels, labels_of
+from fastmlp.network import STATUSES, Network
+from fastmlp.storage import FLOATS, SWEEP
 from fastmlp.sweep.configs import Config
 from fastmlp.sweep.tasks import Outcome
 from fastmlp.sweep.values import as_json, from_json
@@ -23,6 +40,27 @@ FORMAT = 1
 FIELDS = ("params", *storage.CURVES)
 # Other errors come back as RuntimeError.
 ERRORS = {"TypeError": TypeError, "ValueError": ValueError}
+
+_FLOAT, _PERHAPS_FLOAT = one_of(FLOATS), nothing_or(one_of(FLOATS))
+_KIND = record(
+    {
+        **storage.NETWORK,
+        "labels": nothing_or(whole()),
+        "dtypes": row_of(_FLOAT, _FLOAT, _PERHAPS_FLOAT, _PERHAPS_FLOAT),
+    },
+    storage.STATUS,
+)
+HEADER = record(
+    {
+        "format": whole(1),
+        "configs": list_of(anything),
+        "common": anything,
+        "statuses": list_of(one_of([*STATUSES, "failed"])),
+        "errors": list_of(row_of(whole(), text, text)),
+        "kinds": list_of(_KIND),
+        "labels": list_of(LABELS),
+    }
+)
 
 
 class _Kinds:
@@ -51,7 +89,7 @@ class _Kinds:
         if classes is None:
             return None
         if id(classes) not in self._seen:
-            described = storage.described_labels(classes)
+            described = described_labels(classes)
             # As text, since 1 and True are equal.
             place = self._texts.setdefault(json.dumps(described), len(self.labels))
             if place == len(self.labels):
@@ -87,22 +125,89 @@ def save(
                 arrays["lengths"][place, number] = array.size
                 parts.setdefault(f"{name}.{array.dtype.name}", []).append(array)
     arrays.update({name: np.concatenate(those) for name, those in parts.items()})
-    return storage.write(path, SWEEP, {**header, "kinds": kinds.header, "labels": kinds.labels}, arrays)
+    return storage.write(path, SWEEP, {**header, "kinds": kinds.header, "labels": kinds.labels}, arrays, _check)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[list[Config], Config, list[Outcome]]:
     """The configs, the common parameters and the outcomes that `save` wrote; see :meth:`Sweep.load`."""
-    header, arrays = storage.read(path, SWEEP, FORMAT)
+    header, arrays = storage.read(path, SWEEP, FORMAT, _check)
+    with storage.believed(path, SWEEP):
+        configs, common = [_config_of(config) for config in header["configs"]], _config_of(header["common"])
     errors = {place: ERRORS.get(kind, RuntimeError)(message) for place, kind, message in header["errors"]}
     nets, seconds = _networks(header, arrays), arrays["seconds"].tolist()
     outcomes = [
         Outcome(place, net, header["statuses"][place], errors.get(place), seconds[place]) for place, net in enumerate(nets)
     ]
-    return [from_json(config) for config in header["configs"]], from_json(header["common"]), outcomes
+    return configs, common, outcomes
+
+
+def _config_of(kept: Any) -> Config:
+    config = from_json(kept)
+    if not isinstance(config, dict) or not all(isinstance(name, str) for name in config):
+        raise HeaderError(f"the config {shown(kept)} is no dict of parameters")
+    return config
+
+
+def _check(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise HeaderError where header and arrays are not those of a sweep; configs are checked when they are read."""
+    HEADER(header, "the header")
+    n_nets, kinds, labels = len(header["statuses"]), header["kinds"], header["labels"]
+    if len(header["configs"]) != n_nets:
+        raise HeaderError(f"there are {len(header['configs'])} configs for {n_nets} nets")
+    failed = [place for place, _, _ in header["errors"]]
+    if len(set(failed)) < len(failed) or max(failed, default=-1) >= n_nets:
+        raise HeaderError(f"errors are of the nets {shown(failed)}, of {n_nets}, and some stand there twice")
+    check_labels(labels)
+    for place, kind in enumerate(kinds):
+        if kind["labels"] is not None:
+            whole(0, len(labels) - 1)(kind["labels"], f"the labels of kinds[{place}]")
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "kinds": (np.int32, (n_nets,)),
+        "best_epochs": (np.int64, (n_nets,)),
+        "seconds": (np.float64, (n_nets,)),
+        "lengths": (np.int64, (n_nets, len(FIELDS))),
+    }
+    check_arrays({name: array for name, array in arrays.items() if name in wanted}, wanted)
+    if not np.isfinite(arrays["seconds"]).all():
+        raise HeaderError("the seconds are not all finite")
+    totals = _check_nets(header, arrays)
+    check_arrays(arrays, wanted | {name: (name.split(".")[1], (total,)) for name, total in totals.items()})
+    storage.check_finite({name: array for name, array in arrays.items() if name.startswith("params.")})
+
+
+def _check_nets(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Counter[str]:
+    """Raise HeaderError where a net's kind or lengths cannot be; how long the arrays of all nets are."""
+    kinds, labels = header["kinds"], header["labels"]
+    totals: Counter[str] = Counter()
+    # Of 10,000 nets few differ in these.
+    known: set[tuple[int, ...]] = set()
+    parts = zip(arrays["kinds"].tolist(), arrays["best_epochs"].tolist(), arrays["lengths"].tolist(), strict=True)
+    for place, (number, best_epoch, lengths) in enumerate(parts):
+        whole(-1, len(kinds) - 1)(number, f"kinds[{place}]")
+        dtypes = [None] * len(FIELDS) if number < 0 else kinds[number]["dtypes"]
+        for name, dtype, length in zip(FIELDS, dtypes, lengths, strict=True):
+            whole(0, 0 if dtype is None else LARGEST_WHOLE)(length, f"the length of {name} of net {place}")
+            if dtype is not None:
+                totals[f"{name}.{dtype}"] += length
+        key = (number, best_epoch, *lengths)
+        if number < 0 or key in known:
+            continue
+        known.add(key)
+        kind = kinds[number]
+        n_params = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(kind["sizes"]))
+        if lengths[0] != n_params:
+            raise HeaderError(f"net {place} has {lengths[0]} parameters, but {n_params} by its sizes")
+        whole()(best_epoch, f"best_epochs[{place}]")
+        curves = {name: length for name, dtype, length in zip(FIELDS, dtypes, lengths, strict=True) if dtype is not None}
+        del curves["params"]
+        storage.check_described(
+            kind, None if kind["labels"] is None else labels[kind["labels"]], curves, best_epoch or None
+        )
+    return totals
 
 
 def _networks(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[Network | None]:
-    labels = [storage.labels_of(described) for described in header["labels"]]
+    labels = [labels_of(described) for described in header["labels"]]
     lengths, best_epochs = arrays["lengths"].tolist(), arrays["best_epochs"].tolist()
     reached = dict.fromkeys(arrays, 0)
     for place, number in enumerate(arrays["kinds"].tolist()):

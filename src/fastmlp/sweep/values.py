@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastmlp.headers import HeaderError, shown, text
+from fastmlp.labels import check_labels
 from fastmlp.options import Activation, Loss, Solver
 
 PLAIN = (bool, int, float, str, type(None))
@@ -55,23 +58,44 @@ def as_json(value: Any) -> Any:
 
 
 def from_json(kept: Any) -> Any:
-    """The value that `as_json` wrote so."""
+    """The value that `as_json` wrote so; HeaderError where it did not."""
     if isinstance(kept, list):
         return [from_json(part) for part in kept]
     if not isinstance(kept, dict):
         return kept
-    ((kind, content),) = kept.items()
-    return READERS[kind](content)
+    try:
+        ((kind, content),) = kept.items()
+        return READERS[kind](content)
+    except HeaderError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise HeaderError(f"{shown(kept)} is no value that a config has") from None
+
+
+def _scalar(parts: Any) -> Any:
+    """The NumPy scalar of a dtype, by its name, and a value that it holds."""
+    dtype, value = parts
+    if dtype == "object":
+        raise HeaderError("a scalar is no object")
+    # What is infinite is no label, but may be asked for.
+    as_label = 0.0 if isinstance(value, float) and not math.isfinite(value) else value
+    check_labels([{"dtype": dtype, "values": [as_label]}])
+    return np.dtype(dtype).type(value)
+
+
+def _text(value: Any) -> str:
+    text(value, "what is told of a value")
+    return str(value)
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "tuple": lambda parts: tuple(from_json(part) for part in parts),
     "dict": lambda pairs: {from_json(name): from_json(part) for name, part in pairs},
     "option": lambda names: OPTIONS[names[0]][names[1]],
-    "numpy": lambda parts: np.dtype(parts[0]).type(parts[1]),
+    "numpy": _scalar,
     "type": DTYPES.__getitem__,
-    "dtype": np.dtype,
-    "not kept": NotKept,
+    "dtype": lambda name: np.dtype(DTYPES[name]),
+    "not kept": lambda value: NotKept(_text(value)),
 }
 
 
