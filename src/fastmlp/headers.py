@@ -67,7 +67,8 @@ def whole(least: int = 0, most: int = LARGEST_WHOLE) -> Check:
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise HeaderError(f"{where} is {shown(value)}, not a whole number from {least} to {most}")
+            until = "on" if most == LARGEST_WHOLE else f"to {most}"
+            raise HeaderError(f"{where} is {shown(value)}, not a whole number from {least} {until}")
 
     return check
 
@@ -125,9 +126,8 @@ def list_of(inner: Check, least: int = 0, most: int = LARGEST_WHOLE) -> Check:
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, list) or not least <= len(value) <= most:
-            raise HeaderError(
-                f"{where} is {shown(value)}, not a list of {least} {'parts' if most < least + 1 else 'or more'}"
-            )
+            until = "or more" if most == LARGEST_WHOLE else f"to {most}"
+            raise HeaderError(f"{where} is {shown(value)}, not a list of {least} {until}")
         for place, part in enumerate(value):
             inner(part, f"{where}[{place}]")
 
@@ -159,7 +159,7 @@ def record(entries: Mapping[str, Check], optional: Mapping[str, Check] | None = 
         for name, part in value.items():
             if name not in known:
                 raise HeaderError(f"{where} has an entry {shown(name)} that nobody knows")
-            known[name](part, f"{where}, {name}" if where.startswith("the ") else f"{where}.{name}")
+            known[name](part, f"{where}, {name}")
 
     return check
 

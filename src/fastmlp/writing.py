@@ -70,8 +70,9 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         with io.BufferedWriter(_File(handle, path)) as stream:
             yield stream
         return
-    if mode is not None and not os.access(place, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    with named(path):
+        if mode is not None and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     aside = _beside(place)
     file: IO[bytes] | None = None
     try:
@@ -116,8 +117,8 @@ def _give_up(file: IO[bytes] | None, aside: Path) -> None:
     """Leave nothing behind, as far as the system lets."""
     try:
         if file is not None:
-            # What is still to be written it tries once more.
-            with suppress(OSError):
+            # What is still to be written it tries once more; that it is closed already may be told as a ValueError.
+            with suppress(OSError, ValueError):
                 file.close()
     finally:
         with suppress(OSError):
