@@ -1,12 +1,16 @@
 import json
 import os
+import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import fastmlp
-from fastmlp import storage, train
+from fastmlp import Network, storage, train
+from fastmlp.options import Activation, Loss
 
 LABELS = {
     "int": np.array([3, -1, 7]),
@@ -128,6 +132,52 @@ def test_missing_file_and_folder(saved, tmp_path):
         fastmlp.load(tmp_path)
     with pytest.raises(OSError, match="nowhere"):
         net.save(tmp_path / "nowhere" / "net")
+
+
+def test_what_could_not_be_read_again_is_not_written(saved):
+    net, path = saved
+    before = path.read_bytes()
+    net.params[3] = np.nan
+    with pytest.raises(
+        ValueError, match=r"net.safetensors: not saved, .* 'weights.0' holds NaN or infinity; correct the net"
+    ):
+        net.save(path)
+    net.params[3], net.status = 0, "fine"
+    with pytest.raises(ValueError, match="status is 'fine', none of finished, stopped early"):
+        net.save(path)
+    assert path.read_bytes() == before
+
+
+def test_files_of_the_first_version(saved):
+    """They had neither a status nor a best epoch."""
+    net, path = saved
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]["fastmlp"])
+    for name in ("status", "best_epoch", "sha256"):
+        del header[name]
+    with safe_open(path, "numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    header["sha256"] = storage.digest_of(header, arrays)
+    save_file(arrays, path, {"fastmlp": json.dumps(header)})
+    again = fastmlp.load(path)
+    same(net, again)
+    assert (again.status, again.best_epoch) == ("finished", None)
+
+
+def test_loading_takes_twice_the_file_at_most(tmp_path):
+    sizes = (1000, 1500, 3)
+    n_params = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+    params = np.random.default_rng(0).standard_normal(n_params)
+    net = Network(sizes, (Activation.TANH,), Loss.CROSS_ENTROPY, params, np.arange(3), True, np.empty(0))
+    path = net.save(tmp_path / "net")
+    tracemalloc.start()
+    again = fastmlp.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    same(net, again)
+    assert peak < 2.2 * path.stat().st_size
+    # What is kept does not keep more.
+    assert all(array.base is None for array in (again.params, again.loss_curve))
 
 
 def test_newer_format(blobs, tmp_path, monkeypatch):
