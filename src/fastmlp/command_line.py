@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fastmlp.writing import named
+
 # The exit code of a command that Ctrl-C ends: 128 and the signal's number.
 INTERRUPTED = 130
 
@@ -58,7 +60,7 @@ def make_writable(folder: Path) -> None:
         If it cannot be made, or no file can be written there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
+    with named(folder), tempfile.TemporaryFile(dir=folder):
         pass
 
 

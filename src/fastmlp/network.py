@@ -162,6 +162,9 @@ class Predictor:
 class Network(Predictor):
     """A multi-layer perceptron as :func:`fastmlp.train` returns it.
 
+    It can be pickled and copied, and training goes on from the twin as it would from the net; ``copy.copy`` shares the
+    arrays, ``copy.deepcopy`` does not.
+
     Attributes
     ----------
     sizes : tuple of int
