@@ -264,6 +264,8 @@ class Sweep(Sequence[Network | None]):
         ------
         TypeError
             If labels are neither numbers, truth values nor strings.
+        ValueError
+            If a net is not what training makes, so that it could not be loaded again.
         OSError
             If the file cannot be written; an existing one is then as it was.
         """
