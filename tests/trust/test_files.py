@@ -58,7 +58,7 @@ def test_flipped_bits(kind, files, trials, count, tmp_path):
     path.write_bytes(content)
     whole = READERS[kind](path)
     random = np.random.default_rng(1)
-    with trials("flipped bits: refused, or equal in every respect") as trial:
+    with trials("flipped bits") as trial:
         for _ in range(count(200, 5000)):
             changed = np.frombuffer(content, np.uint8).copy()
             places = random.integers(changed.size, size=random.choice([1, 1, 1, 2, 16]))
@@ -84,7 +84,7 @@ def test_hostile_headers(files, trials, tmp_path):
     for kind in files:
         whole = told[f"whole-{kind}.{kind}"]
         assert (whole["message"], whole["events"]) == ("was read", [])
-    with trials("hostile headers: refused, no code run, within memory and time") as trial:
+    with trials("hostile headers") as trial:
         for file, name in names.items():
             with trial.case(name):
                 line, size = told[file], (tmp_path / file).stat().st_size
