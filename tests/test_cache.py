@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.kernels import jit
+from fastmlp.kernels import cache as kept
 
 PACKAGE = Path(fastmlp.__file__).parent
 # Trains nets of three shapes with few options and with many, in float32, and tells what came of it; the last net is saved.
@@ -41,7 +41,7 @@ START = """
 import hashlib, json, sys
 import numpy as np
 import fastmlp
-from fastmlp.kernels import epochs, jit
+from fastmlp.kernels import cache as kept, epochs
 
 X = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
 entries, digest, told = (epochs.run_blocks, epochs.predict), hashlib.sha256(), {"package": fastmlp.__file__}
@@ -80,13 +80,26 @@ class Trained(NamedTuple):
     told: dict
 
 
+KERNEL = f"run_slabs-{'0' * 24}.bin"
+# What lies where stamps do, how many days old it is, and the files in it: two stamps, one of them stale, one that somebody
+# has put a file in, and what has never been one.
+OLDER = {
+    "0123456789abcdef": (60, [KERNEL]),
+    "fedcba9876543210": (5, [KERNEL]),
+    "00112233445566ff": (60, [KERNEL, "notes.txt"]),
+    "src": (60, ["main.py", KERNEL]),
+}
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """Trained on an empty cache, beside whose folder lay two stamps of old."""
+    """Trained on an empty cache, beside whose folder lay others of old."""
     package, cache = copy_of_package(tmp_path_factory.mktemp("package")), tmp_path_factory.mktemp("cache")
-    for name, days in (("stale", 60), ("recent", 5)):
+    for name, (days, files) in OLDER.items():
         folder = cache / "fastmlp" / name
         folder.mkdir(parents=True)
+        for file in files:
+            (folder / file).write_text("")
         then = folder.stat().st_mtime - days * 24 * 3600
         os.utime(folder, (then, then))
     net_file = cache.parent / "net.safetensors"
@@ -106,9 +119,10 @@ def test_one_file_for_each_function_and_no_leftovers(first):
     assert {file.suffix for file in folder.iterdir()} == {".bin"}
 
 
-def test_stamps_nobody_used_for_a_month_are_removed(first):
-    names = {folder.name for folder in (first.cache / "fastmlp").iterdir()}
-    assert names == {"recent", Path(first.told["folder"]).name}
+def test_stamps_nobody_used_for_a_month_are_removed_and_nothing_else(first):
+    left = {folder.name: sorted(file.name for file in folder.iterdir()) for folder in (first.cache / "fastmlp").iterdir()}
+    del left[Path(first.told["folder"]).name]
+    assert left == {"fedcba9876543210": [KERNEL], "00112233445566ff": ["notes.txt"], "src": sorted(OLDER["src"][1])}
 
 
 def test_second_process_compiles_nothing(first):
@@ -162,7 +176,7 @@ def test_damaged_files_are_replaced(first, later, name):
     (file,) = Path(later[name]["folder"]).glob("predict-*.bin")
     content = file.read_bytes()
     assert len(content) > 10_000
-    assert hashlib.sha256(content[: -jit.DIGEST_BYTES]).digest() == content[-jit.DIGEST_BYTES :]
+    assert hashlib.sha256(content[: -kept.DIGEST_BYTES]).digest() == content[-kept.DIGEST_BYTES :]
 
 
 def test_kernels_of_other_options_are_not_run(first, later):
@@ -177,14 +191,14 @@ EDITS = """
 from pathlib import Path
 
 here = Path(fastmlp.__file__).parent
-told["stamps"] = [jit.stamp()]
+told["stamps"] = [kept.stamp()]
 for file in [*sorted((here / "kernels").glob("*.py")), here / "options.py"]:
     file.write_text(file.read_text() + "# edited\\n")
-    jit.stamp.cache_clear()
-    told["stamps"].append(jit.stamp())
+    kept.stamp.cache_clear()
+    told["stamps"].append(kept.stamp())
 (here / "kernels" / "new.py").write_text("")
-jit.stamp.cache_clear()
-told["stamps"].append(jit.stamp())
+kept.stamp.cache_clear()
+told["stamps"].append(kept.stamp())
 """
 
 
@@ -192,26 +206,55 @@ def test_every_edit_is_noticed(tmp_path):
     copy_of_package(tmp_path)
     stamps = finish(begin(tmp_path, tmp_path / "cache", EDITS), tmp_path)["stamps"]
     assert len(stamps) == len(set(stamps)) == len(list((PACKAGE / "kernels").glob("*.py"))) + 3
-    assert stamps[0] == jit.stamp()
+    assert stamps[0] == kept.stamp()
 
 
 @pytest.mark.parametrize("change", [("FASTMLP_LANES", "4"), ("NUMBA_OPT", "1"), ("NUMBA_BOUNDSCHECK", "1")])
 def test_settings_are_part_of_the_stamp(tmp_path, monkeypatch, change):
     monkeypatch.setenv(*change)
-    told = finish(begin(PACKAGE.parent, tmp_path, "told['stamp'] = jit.stamp()\n"), PACKAGE.parent)
-    assert told["stamp"] != jit.stamp()
+    told = finish(begin(PACKAGE.parent, tmp_path, "told['stamp'] = kept.stamp()\n"), PACKAGE.parent)
+    assert told["stamp"] != kept.stamp()
 
 
 def test_folder_goes_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTMLP_CACHE_DIR", str(tmp_path / "ours"))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numbas"))
-    assert jit.cache_folder() == tmp_path / "ours" / "fastmlp"
+    assert kept.cache_folder() == tmp_path / "ours" / "fastmlp"
     monkeypatch.delenv("FASTMLP_CACHE_DIR")
-    assert jit.cache_folder() == tmp_path / "numbas" / "fastmlp"
+    assert kept.cache_folder() == tmp_path / "numbas" / "fastmlp"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     if sys.platform == "linux":
-        assert jit.cache_folder() == tmp_path / "user" / "fastmlp"
+        assert kept.cache_folder() == tmp_path / "user" / "fastmlp"
+
+
+def test_other_pythons_have_code_of_their_own(monkeypatch):
+    before = kept.stamp()
+    monkeypatch.setattr(sys, "version", "3.99.0")
+    kept.stamp.cache_clear()
+    try:
+        assert kept.stamp() != before
+    finally:
+        kept.stamp.cache_clear()
+
+
+def test_relative_folders_do_not_move_with_the_process(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTMLP_CACHE_DIR", "here")
+    assert kept.cache_folder() == tmp_path / "here" / "fastmlp"
+    monkeypatch.setenv("FASTMLP_CACHE_DIR", "~/there")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert kept.cache_folder() == tmp_path / "home" / "there" / "fastmlp"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it goes by other things")
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HOME"])
+def test_without_a_home_there_is_no_folder(monkeypatch, variable):
+    """Least of all one where the process happens to be."""
+    for name in ("FASTMLP_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "caches")
+    assert kept.cache_folder() is None
 
 
 UNKNOWN = """

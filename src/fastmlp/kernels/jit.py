@@ -1,130 +1,21 @@
-"""The one decorator of the kernels, and a disk cache that cannot go stale.
-
-Numba's own cache looks at one file: it would go on running code compiled from yesterday's helpers. This one keeps each
-compiled function under a folder named by a stamp of everything that shapes the machine code, one file a function and
-signature, closed by a checksum. Whatever goes wrong with a file, the function is compiled again.
-"""
+"""The one decorator of the kernels: for parts that are put into their callers, parts that are called, and entry points."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
-import os
-import pickle
-import shutil
-import time
-import uuid
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import llvmlite
 import numba
 from llvmlite.binding import Linkage
-from numba.core import caching, codegen, compiler
-from numba.misc.appdirs import AppDirs
+from numba.core import codegen, compiler
 
-# No nnan, no ninf: a NaN must stay visible. No reassoc: the order of every sum is written out.
-FASTMATH = ("nsz", "arcp", "contract")
-LANES_VARIABLE = "FASTMLP_LANES"
-KEEP_STAMPS_SECONDS = 30 * 24 * 3600
-DIGEST_BYTES = 32
+from fastmlp.kernels.cache import FASTMATH, KernelCache
+
 # Passes of Numba's for closures, overloads put into callers and expressions of whole arrays.
 LEFT_OUT = ("InlineClosureLikes", "InlineInlinables", "InlineOverloads", "NopythonRewrites")
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: ``FASTMLP_CACHE_DIR``, else ``NUMBA_CACHE_DIR``, else the user's cache folder."""
-    chosen = os.environ.get("FASTMLP_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
-    return Path(chosen) / "fastmlp" if chosen else Path(AppDirs(appname="fastmlp", appauthor=False).user_cache_dir)
-
-
-@lru_cache(maxsize=1)
-def stamp() -> str:
-    """A digest of all that shapes the machine code and is not in Numba's own key."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in [*sorted(here.glob("*.py")), here.parent / "options.py"]:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = (
-        FASTMATH,
-        numba.__version__,
-        llvmlite.__version__,
-        os.environ.get(LANES_VARIABLE),
-        numba.config.BOUNDSCHECK,
-        numba.config.OPT,
-        numba.config.LOOP_VECTORIZE,
-        numba.config.SLP_VECTORIZE,
-    )
-    digest.update(repr(settings).encode())
-    return digest.hexdigest()[:16]
-
-
-class KernelCache(caching._Cache):
-    """The compiled forms of one function on disk."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._name = function.__qualname__
-        self._folder = cache_folder() / stamp()
-        self._enabled = True
-
-    @property
-    def cache_path(self) -> str:
-        return str(self._folder)
-
-    def enable(self) -> None:
-        self._enabled = True
-
-    def disable(self) -> None:
-        self._enabled = False
-
-    def flush(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _file(self, signature: Any, codegen: Any) -> Path:
-        key = repr((signature, codegen.magic_tuple())).encode()
-        return self._folder / f"{self._name}-{hashlib.sha256(key).hexdigest()[:24]}.bin"
-
-    def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """Return the compiled function, or None where there is no whole and fitting file."""
-        target_context.refresh()
-        if not self._enabled:
-            return None
-        try:
-            file = self._file(signature, target_context.codegen())
-            content = file.read_bytes()
-            payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-            if hashlib.sha256(payload).digest() != digest:
-                return None
-            return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
-        except Exception:  # a missing, truncated or foreign file must cost no more than compiling
-            return None
-
-    def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Write the compiled function aside and rename it, so that no reader sees a part; give up silently."""
-        if not self._enabled:
-            return
-        with contextlib.suppress(Exception):  # a full disk or a read-only folder must not stop a training run
-            self._folder.mkdir(parents=True, exist_ok=True)
-            payload = caching.dumps(compiled._reduce())
-            file = self._file(signature, compiled.codegen)
-            aside = file.with_suffix(f".{uuid.uuid4().hex}")
-            try:
-                aside.write_bytes(payload + hashlib.sha256(payload).digest())
-                os.replace(aside, file)
-            finally:
-                aside.unlink(missing_ok=True)
-            _prune(self._folder)
-
-
-def _prune(current: Path) -> None:
-    """Remove the folders of stamps that nobody has written to for a month."""
-    for folder in current.parent.iterdir():
-        if folder != current and folder.is_dir() and time.time() - folder.stat().st_mtime > KEEP_STAMPS_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 # What follows reaches into what Numba does not promise. Of versions that it was not written for only the compiler itself is

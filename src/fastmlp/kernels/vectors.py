@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-from fastmlp.kernels.jit import LANES_VARIABLE
+from fastmlp.kernels.cache import LANES_VARIABLE
 
 
 def _host_features() -> dict[str, bool]:
