@@ -24,7 +24,7 @@ LAYERS = [
     {"arguments", "batches", "network", "targets"},
     {"export", "state", "validation", "plotting"},
     {"stored_state"},
-    {"storage", "loop", "samples", "charts"},
+    {"storage", "cache", "loop", "samples", "charts"},
     {"lbfgs", "setup"},
     {"checkpoints"},
     {"fitting"},
@@ -40,6 +40,7 @@ LAYERS = [
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # What is imported within functions: engines when they are wanted, and what else a net becomes when it is saved or exported.
 WHEN_NEEDED = {
+    ("cache", "kernels"),
     ("network", "kernels"),
     ("network", "storage"),
     ("network", "export"),

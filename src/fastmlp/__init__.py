@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastmlp import plotting as plotting
     from fastmlp import schedules as schedules
+    from fastmlp.cache import warmup as warmup
     from fastmlp.estimators import MLPClassifier as MLPClassifier
     from fastmlp.estimators import MLPRegressor as MLPRegressor
     from fastmlp.network import Network as Network
@@ -31,6 +32,7 @@ _HOMES = {
     "Sweep": "sweep",
     "train": "training",
     "train_many": "sweep",
+    "warmup": "cache",
 }
 _MODULES = ("plotting", "schedules")
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "schedules",
     "train",
     "train_many",
+    "warmup",
 ]
 
 

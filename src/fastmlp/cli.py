@@ -265,6 +265,33 @@ def predict(
         run_prediction(model, data, written, place, new_categories == "as-none", console)
 
 
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all compiled kernels, and nothing else.")] = False,
+    warm: Annotated[bool, typer.Option("--warm", help="Compile all there is, so that no later process has to.")] = False,
+    dtype: Annotated[str | None, typer.Option(metavar="DTYPE", help="Of --warm: float32 or float64; else both.")] = None,
+) -> None:
+    """Tell where compiled kernels are kept and what they take; remove them, or compile all ahead.
+
+    For an image of a container: RUN fastmlp cache --warm, with FASTMLP_CACHE_DIR set to a folder of the image. Kernels are
+    made for the kind of CPU that compiles them.
+    """
+    from rich.console import Console
+
+    from fastmlp import cache as kernels
+
+    console = Console(highlight=False)
+    with _errors_told():
+        if dtype not in (None, *kernels.DTYPES):
+            raise UsageError(f"--dtype {dtype!r}: choose float32 or float64, or leave it out for both")
+        if clear:
+            console.print(f"Removed {kernels.clear()} files.")
+        if warm:
+            compiled = kernels.keep_warm(dtype)
+            console.print(f"Compiled: {', '.join(compiled) or 'nothing, all was there'}.", markup=False, soft_wrap=True)
+        kernels.tell(kernels.look(), console)
+
+
 @contextmanager
 def _errors_told() -> Iterator[None]:
     """Tell what is wrong, without a traceback, and leave: 2 if the command was, 1 if what it met, 130 after Ctrl-C."""

@@ -37,8 +37,8 @@ def reporting(wanted: bool, epochs: int) -> Iterator[Report]:
 
 
 @contextmanager
-def counting(wanted: bool, nets: int) -> Iterator[Callable[[int], None]]:
-    """A function to be told how many nets are done."""
+def counting(wanted: bool, total: int, what: str = "nets") -> Iterator[Callable[[int], None]]:
+    """A function to be told how many of the nets, or whatever they are, are done."""
     if not wanted:
         yield lambda done: None
         return
@@ -46,7 +46,7 @@ def counting(wanted: bool, nets: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("nets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("nets", total=nets)
+        task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
