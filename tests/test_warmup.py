@@ -150,7 +150,13 @@ def test_streams_compile_nothing(compiles_nothing, dtype, monkeypatch, tmp_path)
     monkeypatch.setattr(inputs, "LARGEST_COPY", 0)
     np.save(tmp_path / "rows.npy", X.astype("float16"))
     rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    for given in ({}, {"batch_size": None}, {"solver": "lbfgs", "batch_size": None}, {"shuffle": "blocks"}, {"validation": 0.2}):
+    for given in (
+        {},
+        {"batch_size": None},
+        {"solver": "lbfgs", "batch_size": None},
+        {"shuffle": "blocks"},
+        {"validation": 0.2},
+    ):
         net = fastmlp.train(rows, y, 3, epochs=2, seed=0, dtype=dtype, **{"batch_size": 16, **given})
         assert isinstance(net, Network)
         net.predict(rows)

@@ -86,7 +86,7 @@ class KernelCache(caching._Cache):
     """The compiled forms of one function on disk."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._name = function.__qualname__
+        self._name, self._home = function.__qualname__, function.__module__
         folder = cache_folder()
         self._folder = None if folder is None else folder / stamp()
         self._enabled = True
@@ -116,7 +116,8 @@ class KernelCache(caching._Cache):
 
     def _key_and_file(self, folder: Path, signature: Any, codegen: Any) -> tuple[bytes, Path]:
         """What a file begins with that has this function's code for these types and this CPU, and where it is."""
-        key = hashlib.sha256(repr((stamp(), self._name, signature, codegen.magic_tuple())).encode()).digest()
+        made_for = (stamp(), self._home, self._name, signature, codegen.magic_tuple())
+        key = hashlib.sha256(repr(made_for).encode()).digest()
         return key, folder / f"{self._name}-{key.hex()[:24]}.bin"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -98,11 +99,27 @@ def compiler_into(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compil
             gc.disable()
             try:
                 return super().compile_extra(func)
+            except FileNotFoundError:
+                # Numba names source files by their way from there.
+                if _has_working_folder():
+                    raise
+                raise FileNotFoundError(
+                    "kernels cannot be compiled where the process's working folder does not exist any more; "
+                    "os.chdir to one that does"
+                ) from None
             finally:
                 if collects:
                     gc.enable()
 
     return CompilerInto
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _compiler(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compiler]:
