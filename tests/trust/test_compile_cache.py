@@ -45,7 +45,7 @@ def start(cache, *arguments, **environment):
 
 def finish(process):
     """What the process told, and how much it compiled."""
-    out, errors = process.communicate(timeout=600)
+    out, errors = process.communicate(timeout=1800)
     assert (process.returncode, errors) == (0, "")
     return json.loads(out)
 
