@@ -222,7 +222,6 @@ def test_damaged_or_foreign_files(trials, count, cache, others):
     random = np.random.default_rng(142)
     check(hits=0)
     (file,) = whole(cache)
-    right = file.read_bytes()
     with trials("damaged or foreign cache files") as trial:
         for damage in [damage for damage in DAMAGES for _ in range(count(1, 6))]:
             with trial.case(damage.__name__):
@@ -234,7 +233,6 @@ def test_damaged_or_foreign_files(trials, count, cache, others):
                     check(hits=0)
                 # What was damaged has been replaced, and is found.
                 assert whole(cache) == [file]
-                assert len(file.read_bytes()) == len(right)
                 check(hits=1)
 
 
