@@ -14,6 +14,7 @@ from llvmlite.binding import Linkage
 from numba.core import codegen, compiler
 
 from fastmlp.kernels.cache import FASTMATH, KernelCache
+from fastmlp.kernels.forks import wait_for_compiler
 
 # Passes of Numba's for closures, overloads put into callers and expressions of whole arrays.
 LEFT_OUT = ("InlineClosureLikes", "InlineInlinables", "InlineOverloads", "NopythonRewrites")
@@ -127,6 +128,7 @@ def _compiler(library: type[codegen.JITCodeLibrary]) -> type[compiler.Compiler]:
 
 
 PartCompiler, EntryCompiler = _compiler(PartLibrary), _compiler(EntryLibrary)
+wait_for_compiler()
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
