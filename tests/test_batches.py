@@ -1,14 +1,11 @@
 """Which rows come next: orders, and data that are read some batches at a time."""
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from fastmlp import batches, inputs, train
 from fastmlp.batches import Orders, Streamed, read_rows
+from resident import linux_alone, told_by
 
 N, FEATURES = 3_000, 7
 
@@ -165,36 +162,22 @@ def test_rows_are_read_in_the_wanted_order(rows):
 
 # Trains on a file of about 200 MB; prints the greatest amount of memory that is not the file's, in bytes.
 SCRIPT = """
-import json, sys, threading, time
+import sys
 import numpy as np
 import fastmlp
-
-def anonymous():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+from resident import Watch
 
 path, dtype = sys.argv[1:]
 X = np.load(path, mmap_mode="r")
 y = np.arange(len(X)) % 2
 fastmlp.train(np.zeros((100, 50), np.float32), y[:100], 4, epochs=1, batch_size=10, seed=0)
-before, peak, done = anonymous(), 0, False
-
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, anonymous())
-        time.sleep(0.001)
-
-watcher = threading.Thread(target=watch)
-watcher.start()
-fastmlp.train(X, y, 4, epochs=1, batch_size=1000, seed=0, dtype="float32")
-done = True
-watcher.join()
-print(json.dumps(peak - before))
+with Watch() as watch:
+    fastmlp.train(X, y, 4, epochs=1, batch_size=1000, seed=0, dtype="float32")
+print(watch.grown)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@linux_alone
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
 def test_memory_does_not_grow_with_the_data(tmp_path, dtype):
     n_samples = 1_000_000
@@ -203,8 +186,5 @@ def test_memory_does_not_grow_with_the_data(tmp_path, dtype):
         X[start : start + 100_000] = np.random.default_rng(start).standard_normal((100_000, 50))
     X.flush()
     del X
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "X.npy"), dtype]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
     # Labels, row order, what is read at once, and some for Python.
-    assert json.loads(done.stdout) <= n_samples * (4 + 4 + 8) + 40_000_000
+    assert told_by(SCRIPT, tmp_path / "X.npy", dtype) <= n_samples * (4 + 4 + 8) + 40_000_000

@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -16,6 +14,7 @@ import pytest
 
 from fastmlp import Sweep, train, train_many
 from fastmlp.sweep import abreast
+from resident import linux_alone, told_by
 from sweeps import LANES, samples, spied, told
 
 X, Y = samples("classes")
@@ -304,13 +303,10 @@ def test_a_forked_child_trains_many_too(busy):
 
 # Trains a sweep; prints by how much memory that is no file's has grown at most, and what the nets take, in bytes.
 SCRIPT = """
-import json, pickle, sys, threading, time
+import json, pickle, sys
 import numpy as np
 import fastmlp
-
-def anonymous():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+from resident import Watch
 
 n_samples, n_features, n_nets, n_folds, options, threads = json.loads(sys.argv[1])
 random = np.random.default_rng(0)
@@ -321,33 +317,15 @@ rows = [folds[place % n_folds] for place in range(n_nets)] if folds else None
 configs = [{"seed": place} for place in range(n_nets)]
 few = slice(0, 2000)
 fastmlp.train_many(X[few], y[few], configs[:40], threads=threads, **{**options, "epochs": 1})
-before, peak, done = anonymous(), 0, False
-
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, anonymous())
-        time.sleep(0.001)
-
-watcher = threading.Thread(target=watch)
-watcher.start()
-sweep = fastmlp.train_many(X, y, configs, rows=rows, threads=threads, **options)
-done = True
-watcher.join()
+with Watch() as watch:
+    sweep = fastmlp.train_many(X, y, configs, rows=rows, threads=threads, **options)
 assert set(sweep.statuses) == {"finished"}
 nets = sum(len(pickle.dumps(net)) for net in sweep)
-print(json.dumps([peak - before, nets]))
+print(json.dumps([watch.grown, nets]))
 """
 
 
-def memory(*case):
-    command = [sys.executable, "-c", SCRIPT, json.dumps(case)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@linux_alone
 @pytest.mark.parametrize(
     ("case", "beside"),
     [
@@ -360,6 +338,6 @@ def memory(*case):
     ids=["folds", "small nets", "thousands"],
 )
 def test_memory(case, beside):
-    grown, nets = memory(*case)
+    grown, nets = told_by(SCRIPT, json.dumps(case))
     print(f"grown by {grown / 1e6:.1f} MB, nets {nets / 1e6:.1f} MB, beside {beside / 1e6:.1f} MB")
     assert grown < 8_000_000 + nets + beside

@@ -48,7 +48,9 @@ NETS = {
     "adaptive, patience": (
         (500, 20, "classes", F32), {"hidden": 60, "schedule": "adaptive", "patience": 2, "tol": 0.05, "epochs": 12}
     ),
-    "sample and class weights": ((900, 7, "classes", F64), {"hidden": (50, 30), "class_weight": "balanced", "weighted": True}),
+    "sample and class weights": (
+        (900, 7, "classes", F64), {"hidden": (50, 30), "class_weight": "balanced", "weighted": True}
+    ),
     "validation": ((900, 7, "classes", F32), {"hidden": (50, 30), "validation": 0.2, "patience": 3, "metric": "accuracy"}),
     "Huber, three outputs": ((400, 9, "three values", F64), {"hidden": (40, 40), "loss": "huber", "l2": 0.01}),
     "Poisson, blocks of rows": ((800, 30, "counts", F32), {"hidden": 40, "loss": "poisson", "shuffle": "blocks"}),

@@ -1,6 +1,5 @@
 """What hypothesis draws for the laws of test_properties: tiny problems of odd shapes."""
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,10 +99,7 @@ class Drawn:
         return {**given, "solver": self.solver, **SOLVERS[self.solver], **self.others, **changed}
 
     def train(self, X=None, y=None, **changed):
-        with warnings.catch_warnings():
-            # Of few rows one column may spread a hundred times as wide as another.
-            warnings.simplefilter("ignore", UserWarning)
-            return train(self.X if X is None else X, self.y if y is None else y, **self.options(**changed))
+        return train(self.X if X is None else X, self.y if y is None else y, **self.options(**changed))
 
 
 @st.composite

@@ -15,6 +15,13 @@ from problems import CLASSIFYING, problems
 from table import TOLERANCES, relative_error
 
 LAWS = {}
+pytestmark = [
+    # Of few rows one column may spread a hundred times as wide as another.
+    pytest.mark.filterwarnings("ignore:.* spreads .* times as wide:UserWarning"),
+    # Of the exponential outputs of larger nets, even at such a rate.
+    pytest.mark.filterwarnings("ignore:the objective is not finite:RuntimeWarning"),
+    pytest.mark.long,
+]
 
 
 def law(*drawn):
