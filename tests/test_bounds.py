@@ -12,9 +12,10 @@ from fastmlp.kernels.abreast import run_abreast
 from fastmlp.kernels.blocks import PAD
 from fastmlp.kernels.epochs import predict, run_blocks, run_slabs
 from fastmlp.kernels.jit import passing_entry
+from fastmlp.kernels.orders import draw_orders
 from fastmlp.kernels.run import Predictor
 from fastmlp.options import Activation, Loss
-from table import LOGISTIC, RELU, TANH, WHOLE, Case, begin, bits, start
+from table import LOGISTIC, RELU, TANH, TOGETHER, WHOLE, Case, begin, bits, start
 
 GUARD = 4096  # bytes on either side of an array
 PATTERN = 0xFF  # as floats NaN, as integers -1: reading it shows too
@@ -112,6 +113,39 @@ def test_nothing_is_touched_outside_the_arrays(case, solver, dtype, monkeypatch)
         assert all(count >= 4 for count in calls)
     # A read from the zones, which hold NaN, would show here.
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("case", [case for case in TOGETHER if case.solver in ("adamw", "rprop")], ids=str)
+def test_threads_touch_nothing_outside_the_arrays(case, threads, dtype, monkeypatch):
+    given, calls = start(case, dtype, epochs=2), []
+    rates = np.full(2, 2.0**-7, dtype)
+    results = []
+    for guarded in (True, False):
+        with monkeypatch.context() as patch:
+            if guarded:
+                patch.setattr(runs, "together", with_canaries(runs.together, calls))
+            run, losses = begin("kernels", case, given, threads=threads), np.zeros(2, dtype)
+            assert run.threads == threads
+            run.advance(rates, losses, 2 * case.n_samples, WHOLE)
+        results.append(bits(run, losses))
+    assert len(calls) == 1
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(("n_nets", "n_samples", "n_epochs"), [(1, 1, 1), (1, 7, 3), (3, 5, 2), (16, 9, 2), (1, 1000, 4)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_row_orders_touch_nothing_outside_the_arrays(n_nets, n_samples, n_epochs, shared):
+    keys = np.arange(1, n_nets + 1)
+    rows = np.arange((1 if shared else n_nets) * n_samples, dtype=np.int32)
+    orders, calls = np.full(n_epochs * n_samples * n_nets, -1, np.int32), []
+    with_canaries(draw_orders, calls)(keys, 5, rows, n_samples, orders)
+    assert calls == [3]
+    found = np.sort(orders.reshape(n_epochs, n_samples, n_nets), axis=1)
+    # Of each net all rows, each once.
+    wanted = rows.reshape(-1, n_samples).T if not shared else rows[:, np.newaxis]
+    assert (found == wanted).all()
 
 
 @pytest.mark.parametrize("place", [-1, 5])
