@@ -100,15 +100,15 @@ def in_child(pickled, X):
     return os.getpid(), net.predict_proba(X).tobytes(), estimator.predict_proba(X).tobytes(), *trained
 
 
-def send(pipe, *arguments):
-    pipe.send(in_child(*arguments))
+def send(pipe, function, arguments):
+    pipe.send(function(*arguments))
 
 
-def from_process(method, arguments):
-    """What a process of this start method finds; it does not outlive its time."""
+def from_process(method, function, arguments=()):
+    """What the function returns in a process of this start method, which does not outlive its time."""
     context = multiprocessing.get_context(method)
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=send, args=(theirs, *arguments))
+    child = context.Process(target=send, args=(theirs, function, arguments))
     child.start()
     theirs.close()
     try:
@@ -145,7 +145,7 @@ def test_a_child_trains_and_predicts(method, sent, trials, count):
     with trials("start methods") as trial:
         for place in range(count(2, 50)):
             with trial.case(f"{method} {place}"):
-                pid, *found = from_loky(arguments) if method == "loky" else from_process(method, arguments)
+                pid, *found = from_loky(arguments) if method == "loky" else from_process(method, in_child, arguments)
                 assert pid != os.getpid()
                 assert tuple(found) == wanted
 
@@ -159,11 +159,11 @@ def test_a_child_forked_while_others_train(sent, trials, count):
         for place in range(count(4, 50)):
             with trial.case(f"fork {place} while others train"):
                 time.sleep(random.uniform(0, 0.1))
-                assert tuple(from_process("fork", arguments)[1:]) == wanted
+                assert tuple(from_process("fork", in_child, arguments)[1:]) == wanted
 
 
-def compiled(pipe):
-    pipe.send(passing_entry(lambda x: x + x)(21))
+def compiled():
+    return passing_entry(lambda x: x + x)(21)
 
 
 @forks
@@ -182,17 +182,9 @@ def test_a_child_forked_while_another_compiles_compiles_too(trials):
     other = threading.Thread(target=compiling)
     other.start()
     held.wait()
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=compiled, args=(theirs,))
     with trials("start methods") as trial, trial.case("fork while a thread holds the compiler's lock"):
-        child.start()
-        # The fork has waited.
+        assert from_process("fork", compiled) == 42
         assert released
-        assert ours.poll(SECONDS), "the child hangs"
-        assert ours.recv() == 42
-    child.kill()
-    child.join()
     other.join()
 
 
