@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -34,13 +35,13 @@ METHODS = multiprocessing.get_all_start_methods()
 class Training(threading.Thread):
     """Another thread, which trains with threads of its own until it is told to end."""
 
-    def __init__(self):
+    def __init__(self, what):
         super().__init__()
-        self._end, self.hashes = threading.Event(), set()
+        self._what, self._end, self.hashes = what, threading.Event(), set()
 
     def run(self):
         while not self._end.is_set():
-            self.hashes.add(digest("wide, dropout", 3))
+            self.hashes.add(digest(self._what, 3))
 
     def __enter__(self):
         self.start()
@@ -49,7 +50,7 @@ class Training(threading.Thread):
     def __exit__(self, *_):
         self._end.set()
         self.join()
-        assert self.hashes == {digest("wide, dropout")}
+        assert self.hashes == {digest(self._what)}
 
 
 @pytest.mark.long
@@ -67,7 +68,7 @@ def test_many_threads_predict_with_one_net(trials, count):
         start.wait()
         return [int(place) for place in places if asked[place][0](asked[place][1]).tobytes() != wanted[place]]
 
-    with trials("8 threads x 5,000 predicts on one net") as trial, Training(), ThreadPoolExecutor(8) as pool:
+    with trials("8 threads x 5,000 predicts on one net") as trial, Training("wide, dropout"), ThreadPoolExecutor(8) as pool:
         for wrong in pool.map(predict, range(8)):
             trial.tried += predictions
             trial.failures += [f"{asked[place][0].__name__} of input {place}" for place in wrong]
@@ -155,7 +156,7 @@ def test_a_child_trains_and_predicts(method, sent, trials, count):
 def test_a_child_forked_while_others_train(sent, trials, count):
     arguments, wanted = sent
     random = np.random.default_rng(0)
-    with trials("start methods") as trial, Training(), Training():
+    with trials("start methods") as trial, Training("wide, dropout"), Training("many nets"):
         for place in range(count(4, 50)):
             with trial.case(f"fork {place} while others train"):
                 time.sleep(random.uniform(0, 0.1))
@@ -263,3 +264,31 @@ def test_other_threads_work_while_kernels_do():
     ended.set()
     other.join()
     assert len(ticks) > 20
+
+
+def test_no_thread_is_left():
+    before = threading.active_count()
+    for name in ("wide, dropout", "many nets"):
+        digest(name, 4)
+    assert threading.active_count() == before
+
+
+def test_an_interrupt_is_heard_in_the_main_thread_alone(interrupts):
+    """Elsewhere a training ends by its callback or by `max_seconds`."""
+    X, y = samples(500, 20, "classes", "float32")
+    begun, ends = threading.Event(), threading.Event()
+
+    def heard(epoch):
+        begun.set()
+        return ends.is_set()
+
+    with ThreadPoolExecutor(2) as pool:
+        called = pool.submit(fastmlp.train, X, y, 50, epochs=10_000_000, seed=0, threads=2, callback=heard)
+        timed = pool.submit(fastmlp.train, X, y, 50, epochs=10_000_000, seed=0, threads=2, max_seconds=0.5)
+        assert begun.wait(SECONDS)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert timed.result(SECONDS).status == "out of time"
+        assert not called.done()
+        ends.set()
+        assert called.result(SECONDS).status == "stopped by callback"
