@@ -24,6 +24,10 @@ STATUSES = (
 )  # fmt: skip
 
 
+# The squares of larger targets overflow.
+LARGEST_SQUARED = 1e150
+
+
 def layers_of(params: NDArray[Any], sizes: Sequence[int]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """The weights (fan_in, fan_out) and the biases (fan_out,) of each layer, views of flat parameters."""
     weights, biases, start = [], [], 0
@@ -149,6 +153,9 @@ class Predictor:
             right = predicted == wanted
             return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
         wanted = wanted.astype(np.float64)
+        largest = np.abs(wanted).max(initial=0)
+        if largest > LARGEST_SQUARED:
+            wanted, predicted = wanted / largest, predicted / largest
         # Of a net that diverges predictions are far off: the score is -inf.
         with np.errstate(over="ignore"):
             errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)

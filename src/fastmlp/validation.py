@@ -17,6 +17,7 @@ from fastmlp.options import Hyperparameters, Loss, Problem, Snapshot, Solver
 
 Metric = str | Callable[[Any, Any], float]
 METRICS = ("loss", "accuracy", "r2")
+OF_CLASSES = (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)
 # Rows of streamed data that are read for each step of a validation.
 STREAMED_ROWS = 4096
 
@@ -140,6 +141,9 @@ class Evaluator:
         held = self._held
         predicted = np.concatenate([net.predict(part) for part in held.parts()])
         if callable(self._metric):
+            # Metrics such as scikit-learn's refuse what is not finite, which is no reason to lose the training.
+            if predicted.dtype.kind == "f" and self._problem.loss not in OF_CLASSES and not np.isfinite(predicted).all():
+                return np.nan
             return float(self._metric(held.y, predicted))
         return net._scored(predicted, held.y, held.weights)
 
@@ -153,7 +157,7 @@ def checked_metric(metric: Metric, loss: Loss) -> Metric:
             f"metric={metric!r} is unknown: choose one of {', '.join(map(repr, METRICS))}, or give a function of "
             "(y_true, y_pred) that is larger the better"
         )
-    suits = {"loss": True, "accuracy": loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)}
+    suits = {"loss": True, "accuracy": loss in OF_CLASSES}
     suits["r2"] = not suits["accuracy"]
     if not suits[metric]:
         other = "r2" if metric == "accuracy" else "accuracy"

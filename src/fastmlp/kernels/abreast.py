@@ -47,7 +47,7 @@ from fastmlp.kernels.vectors import (
 from fastmlp.options import Status
 
 # Vectors in State.running: what each net has reached. `ALIVE` is 1 for nets that are still trained, 0 for others, whose
-# numbers go on without meaning. `OBJECTIVE` is that of the last batch.
+# numbers go on without meaning. `OBJECTIVE` sums those of the epoch so far.
 LANE_LOSS, LANE_REST, LANE_WEIGHT, LANE_BEST, LANE_STALLED, ALIVE, OBJECTIVE, LANE_RUNNING = range(0, 8 * PAD, PAD)
 
 # A batch is few samples where alone it would be no more vectors than these.
@@ -281,12 +281,13 @@ def run_abreast(layers, shape, data, state, solver, settings, rates, losses, unt
         objective = losses_ / weights
         if penalised:
             objective = objective + l2_penalty(running, l2, tree(state.squares, none, state.sums))
-        store(running, np.int64(OBJECTIVE), objective)
+        share = objective * weights
+        store(running, np.int64(OBJECTIVE), epoch_loss + share)
         # Nets that are only measured are taken out by whoever sees their objectives.
-        if net.learns and total(select(magnitude(objective) < infinity, zero, alive)) > number(running, 0):
+        if net.learns and total(select(magnitude(epoch_loss + share) < infinity, zero, alive)) > number(running, 0):
             status = Status.DIVERGED
             continue
-        epoch_loss, epoch_rest = added_abreast(epoch_loss, epoch_rest, objective * weights)
+        epoch_loss, epoch_rest = added_abreast(epoch_loss, epoch_rest, share)
         if net.learns:
             step += 1
             update(

@@ -154,10 +154,12 @@ def run_blocks(layers, shape, data, state, solver, settings, rates, losses, unti
                 l2 = l2 / (wholes if adds_up else weights)
             objective = fill(running, total_of(net, running, np.int64(0), size)) / weights
             objective = objective + penalty_of(net, settings, state.squares, step, l2)
-            if not abs(first_lane(objective)) < number(running, 1) / zero:
+            share = first_lane(objective * weights)
+            # That of the epoch has to be finite too.
+            if not abs(epoch_loss + share) < number(running, 1) / zero:
                 status = Status.DIVERGED
                 continue
-            epoch_loss, epoch_rest = added(epoch_loss, epoch_rest, first_lane(objective * weights))
+            epoch_loss, epoch_rest = added(epoch_loss, epoch_rest, share)
             if net.learns:
                 scale = fill(running, number(running, 1)) / weights
                 if prepares:

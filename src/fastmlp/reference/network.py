@@ -85,7 +85,8 @@ def objective_and_gradient(
 
 def penalty(W: Array, l1: float, l2: float) -> float:
     """What a weight matrix adds to the objective."""
-    return l2 / 2 * float((W**2).sum()) + (l1 * float(np.abs(W).sum()) if l1 else 0.0)
+    # Weights whose squares overflow may do without a penalty.
+    return (l2 / 2 * float((W**2).sum()) if l2 else 0.0) + (l1 * float(np.abs(W).sum()) if l1 else 0.0)
 
 
 def views(params: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:

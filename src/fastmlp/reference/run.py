@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -138,7 +137,10 @@ class Run:
                 objective, *gradients = objective_and_gradient(
                     self._problem_of_batch(weight), weights, biases, X, y, sample_weight, self._kept(size)
                 )
-            if not math.isfinite(objective):
+            with np.errstate(over="ignore"):
+                total = self.params.dtype.type(self._total + objective * weight)
+            # That of the epoch has to be finite too.
+            if not np.isfinite(total):
                 return False
             if self._learns:
                 gradient = np.concatenate([part.ravel() for parts in gradients for part in parts])
