@@ -164,6 +164,7 @@ def test_the_learning_rate_is_of_no_effect(blobs, engine):
     assert nets[0].params.tobytes() == nets[1].params.tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:y reaches:UserWarning")
 @by_engine
 def test_an_objective_that_is_not_finite_at_the_start(curve, engine):
     X, y = curve
@@ -174,6 +175,7 @@ def test_an_objective_that_is_not_finite_at_the_start(curve, engine):
     np.testing.assert_array_equal(net.params, start_params("glorot_uniform", net.sizes, np.random.default_rng(0)))
 
 
+@pytest.mark.filterwarnings("ignore:X.*column 0 spreads over:UserWarning")
 @by_engine
 def test_steps_to_where_the_objective_is_not_finite_are_shortened(random, engine):
     """Poisson's exp outputs overflow where the line search first looks."""

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.notices import warn
+from fastmlp.scales import ROWS_FOR_SPREAD
 
-# Columns whose spreads differ by more than this train badly: one rate cannot suit both.
-MOST_SPREAD = 100
-ROWS_FOR_SPREAD = 10_000
 ROWS_AT_ONCE = 65_536
 # X that would need a larger copy is read some batches at a time.
 LARGEST_COPY = 64_000_000
@@ -176,20 +173,6 @@ def require_finite(rows: NDArray[Any], given: NDArray[Any], columns: Any = None,
     raise ValueError(
         f"X holds {rows[row, column]} in {where}: leave out or fill in such values (for instance with the column's mean)"
     )
-
-
-def warn_of_wild_scales(rows: NDArray[Any]) -> None:
-    """Warn where one column's spread, from its least to its greatest value, is over 100 times another's."""
-    some = rows[:: max(1, len(rows) // ROWS_FOR_SPREAD)]
-    spread = some.max(axis=0).astype(np.float64) - some.min(axis=0)
-    narrow = np.where(spread > 0, spread, np.inf)
-    widest, narrowest = int(spread.argmax()), int(narrow.argmin())
-    if spread[widest] > MOST_SPREAD * narrow[narrowest]:
-        warn(
-            f"X: column {widest} spreads {spread[widest] / narrow[narrowest]:.3g} times as wide as column {narrowest}; "
-            "training will be slow or diverge. Standardise X: (X - X.mean(axis=0)) / X.std(axis=0)",
-            UserWarning,
-        )
 
 
 def check_lengths(n_rows: int, y: NDArray[Any], name: str = "y") -> None:

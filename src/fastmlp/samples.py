@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import real
 from fastmlp.initialise import Random
-from fastmlp.inputs import as_matrix, checked_sample, is_streamed, warn_of_wild_scales
+from fastmlp.inputs import as_matrix, checked_sample, is_streamed
 from fastmlp.options import Loss
+from fastmlp.scales import warn_of_wild_scales, warn_of_wild_targets
 from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights, smoothed
 from fastmlp.validation import Held, held_out, is_read_in_parts
 
@@ -77,6 +78,8 @@ class Source:
         self._features: dict[Any, tuple[Any, bool, NDArray[Any]]] = {}
         self._targets: dict[Any, Targets] = {}
         self._weights: dict[Any, tuple[Any, Any, Any]] = {}
+        # Whether the user has been warned of the scales of X and of y.
+        self._told_of_X = self._told_of_y = False
 
     def read(
         self,
@@ -100,7 +103,7 @@ class Source:
         if (dtype, streamed) not in self._features:
             rows: Any = self.X if streamed else as_matrix(self.X, dtype)
             sample = checked_sample(rows, dtype) if streamed else rows
-            warn_of_wild_scales(sample)
+            self._told_of_X = self._told_of_X or warn_of_wild_scales(sample)
             self._features[dtype, streamed] = rows, streamed, sample
         return self._features[dtype, streamed]
 
@@ -108,7 +111,8 @@ class Source:
         # What is no name is refused, and may have no hash.
         key = (dtype, loss if loss is None else str(loss), _token(like))
         if key not in self._targets:
-            self._targets[key] = as_targets(self.y, n_samples, dtype, loss, like)
+            self._targets[key] = targets = as_targets(self.y, n_samples, dtype, loss, like)
+            self._told_of_y = self._told_of_y or warn_of_wild_targets(targets.values, targets.kind.loss)
         return self._targets[key]
 
     def _weights_of(

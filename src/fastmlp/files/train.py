@@ -158,7 +158,7 @@ def _trained(asked: Training, data: Data, console: Console) -> tuple[Network, bo
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # The columns are standardised: a wide one has an outlier, and one of a rare category is narrow.
-        warnings.filterwarnings("ignore", message="X: column")
+        warnings.filterwarnings("ignore", message="X: (no )?column")
         try:
             net = train(
                 *data.rows(TRAIN), validation=validation, progress=True, checkpoint=asked.checkpoint, **asked.parameters
