@@ -20,9 +20,10 @@ PACKAGE = Path(fastmlp.__file__).parent
 LAYERS = [
     {"options", "notices", "writing", "headers", "interrupts", "machine"},
     {"command_line"},
-    {"kernels", "reference", "initialise", "schedules", "inputs", "labels", "progress", "tensors"},
+    {"kernels", "reference", "initialise", "schedules", "scales", "labels", "progress", "tensors"},
+    {"inputs"},
     {"arguments", "batches", "network", "targets"},
-    {"export", "state", "validation", "plotting"},
+    {"export", "state", "validation", "plotting", "divergence"},
     {"stored_state"},
     {"storage", "cache", "loop", "samples", "charts"},
     {"lbfgs", "setup"},
