@@ -145,6 +145,8 @@ class Keeper:
     def _take(self, loop: Loop) -> None:
         with loop.job.batches.settled(loop.run.done):
             net = self._reach(loop)
+            if net._training is None:
+                return
             net.status = "interrupted"
             self._kept, self._kept_at = (net, Remembered(self._random)), time.monotonic()
 

@@ -15,6 +15,7 @@ from fastmlp import schedules
 from fastmlp.arguments import in_dtype, random_source, rows_per_batch
 from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
 from fastmlp.checkpoints import Checkpoint, Keeper, described_call, described_seed
+from fastmlp.divergence import Case, cause_of, some_of
 from fastmlp.initialise import Random, Remembered, draw_key, start_params
 from fastmlp.interrupts import Interrupts, left_to_finish, noted
 from fastmlp.lbfgs import Lbfgs
@@ -23,6 +24,7 @@ from fastmlp.network import Network
 from fastmlp.notices import warn
 from fastmlp.options import MOST_COUNTED_ROWS, Snapshot, Solver
 from fastmlp.samples import hold_out
+from fastmlp.scales import some_rows
 from fastmlp.setup import Setup
 from fastmlp.state import Before, Best, TrainingState
 from fastmlp.targets import check_total_weight
@@ -145,6 +147,8 @@ def trained(
     loop = _loop(setup, run, batches, rates, evaluator, halted)
     keeper = None if checkpoint is None else Keeper(checkpoint, drawn.random, lambda loop: reached_by(loop, drawn))
     loop.job.interrupts, loop.job.keep = interrupts or Interrupts(), keeper
+    loop.job.start = drawn.start.params
+    loop.job.explain = lambda epochs: why_diverged(drawn, rates, epochs, run.snapshot().step - drawn.start.step)
     loop.train()
     batches.settle(run.done)
     net, message = reached_by(loop, drawn), loop.warning()
@@ -163,6 +167,25 @@ def reached_by(loop: Loop, drawn: Drawn) -> Network:
     if snapshot is not None:
         net._training = state_of(drawn, snapshot, loop.rate_factor, copy.copy(best), *loop.origin())
     return net
+
+
+def why_diverged(drawn: Drawn, rates: Array, n_epochs: int, n_updates: int) -> str:
+    """The cause and the remedy of a divergence after so many whole epochs and updates."""
+    setup, samples, before = drawn.setup, drawn.setup.samples, drawn.setup.before
+    y, rows, weighted = (
+        samples.values(setup.problem.hyperparameters.label_smoothing),
+        samples.rows,
+        samples.weights is not None,
+    )
+    X = samples.sample if samples.streamed else samples.X
+    if samples.streamed:
+        y, rows = some_rows(y), None
+    given = "start" if before.net is not None else "" if isinstance(setup.init, str) else "init"
+    case = Case(
+        setup.problem, _engine(setup.engine), drawn.start, given, *some_of(X, y, weighted, rows), weighted, rates,
+        setup.learning_rate,
+    )  # fmt: skip
+    return cause_of(case, n_epochs, n_updates)
 
 
 def _name(metric: Metric) -> str:

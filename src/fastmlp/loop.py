@@ -25,6 +25,10 @@ from fastmlp.state import Best
 from fastmlp.validation import Evaluator
 
 CHUNK_SECONDS = 0.05
+# What is not finite any more, and which network is given out then.
+OBJECTIVE, PARAMETERS = "objective is", "parameters are"
+LAST, FIRST = "the last network whose objective was finite", "the network that training began with"
+BEST = "the best network so far"
 
 Array = NDArray[Any]
 
@@ -61,6 +65,11 @@ Halted = Callable[[], str | None]
 Keep = Callable[["Loop"], None]
 
 
+def unexplained(epochs: int) -> str:
+    """What to tell of why a training diverged where nobody knows more."""
+    return "the learning rate is probably too large for this data; lower learning_rate or standardise X"
+
+
 @dataclass
 class Job:
     """A training, checked and ready to begin.
@@ -69,7 +78,9 @@ class Job:
     so far. `first` counts the epochs done before, and `curves` are theirs: losses, validation losses, scores. `describe`
     makes a net of parameters, curves and status. What an `evaluator` finds is recorded, and decides over the parameters
     given out and over when to stop if the run `keeps_best`. `interrupts` tell of Ctrl-C, which ends the training between
-    two chunks. With `keep`, chunks end where epochs do.
+    two chunks. With `keep`, chunks end where epochs do. `explain` tells, of a training that diverged after so many epochs,
+    the cause and the remedy; `start` are the parameters it began with.
+>>>>>>> 4a9fc83 (A training that diverges names the cause and the remedy, and gives out no weights that overflowed unseen)
     """
 
     run: Any
@@ -94,6 +105,8 @@ class Job:
     halted: Halted = lambda: None
     interrupts: Interrupts = field(default_factory=Interrupts)
     keep: Keep | None = None
+    explain: Callable[[int], str] = unexplained
+    start: Array | None = None
 
 
 class Loop:
@@ -110,6 +123,8 @@ class Loop:
         self.notice: str | None = None
         self._seen = 0
         self._is_settled = True
+        # Of a training that diverged: what was not finite first, and what is given out.
+        self._not_finite, self._kept = OBJECTIVE, LAST
         self._begin = time.perf_counter()
 
     def train(self) -> None:
@@ -185,6 +200,10 @@ class Loop:
         """Measure the parameters after so many epochs and keep the best; say whether there was no gain for too long."""
         job, best = self.job, self.job.best
         assert job.evaluator is not None
+        if not np.isfinite(params).all():
+            # Whatever the score: an infinite weight of a unit that is always 0 does not show.
+            self.status, self._not_finite = "diverged", PARAMETERS
+            return True
         with job.interrupts.raised():
             loss, score = job.evaluator(job.describe(params, job.curves, self.status))
         self.validation.append(loss)
@@ -250,9 +269,14 @@ class Loop:
     def params(self) -> Array:
         """The parameters to be given out: the best, the last, or the last before the objective was not finite."""
         params: Array = self.run.params
-        if self.status == "diverged" or not np.isfinite(params).all():
-            self.status = "diverged"
-            params = self.run.previous_params
+        if self.status != "diverged" and not np.isfinite(params).all():
+            self.status, self._not_finite = "diverged", PARAMETERS
+        if self.status == "diverged":
+            params, start = self.run.previous_params, self.job.start
+            if start is not None and not np.isfinite(params).all():
+                params = start.copy()
+            if start is not None and np.array_equal(params, start):
+                self._kept = FIRST
         best = self.job.best.params
         return params if best is None else best.copy()
 
@@ -261,16 +285,19 @@ class Loop:
         if self.job.interrupts.heard and self.status != "interrupted":
             return f"interrupted when training had ended ({self.status}): this is the whole of it"
         epoch, epochs = self.job.first + self.done + 1, self.job.first + len(self.rates)
-        kept = "the last network whose objective was finite" if self.job.best.params is None else "the best network so far"
+        kept = self._kept if self.job.best.params is None else BEST
         if self.status == "interrupted":
             kept = "the network trained so far" if self.job.best.params is None else kept
             return f"interrupted in epoch {epoch} of {epochs}: this is {kept}"
         if self.status == "diverged":
-            return (
-                f"the objective is not finite in epoch {min(epoch, epochs)} of {epochs}: the learning rate is probably too "
-                f"large for this data; lower learning_rate or standardise X. This is {kept}"
-            )
+            epoch -= self._not_finite == PARAMETERS
+            return told_of_divergence(self._not_finite, min(epoch, epochs), epochs, self.job.explain(self.done), kept)
         return self.notice
+
+
+def told_of_divergence(what: str, epoch: int, epochs: int, cause: str, kept: str) -> str:
+    """What to warn of where something is not finite any more."""
+    return f"the {what} not finite in epoch {epoch} of {epochs}: {cause}. This is {kept}"
 
 
 def joined_curves(
