@@ -87,7 +87,11 @@ def test_nets_that_fail_or_diverge_leave_the_others_as_they_are(kind, n_poisoned
     messages = [str(warning.message) for warning in warned]
     assert len(messages) == bool(failed) + bool(diverged)
     assert not failed or messages[0].startswith(f"{len(failed)} of 64 nets failed, see Sweep.errors; the first, configs[")
-    assert not diverged or messages[-1].startswith(f"{len(diverged)} of 64 nets diverged: lower their learning_rate")
+    assert sorted(sweep.messages) == diverged
+    if diverged:
+        first = f"configs[{diverged[0]}]: the objective is not finite in epoch "
+        assert messages[-1].startswith(f"{len(diverged)} of 64 nets diverged, see Sweep.messages; the first, {first}")
+        assert "lower learning_rate" in messages[-1]
     assert {warning.filename for warning in warned} == {__file__}
     assert (len(groups) > 2) == (kind == "abreast")
 

@@ -253,6 +253,11 @@ class AbreastRun:
         """Samples done of each net, in all epochs together."""
         return int(self._state.cursor[DONE])
 
+    @property
+    def step(self) -> int:
+        """Updates made, those before among them."""
+        return int(self._state.cursor[STEP])
+
     def params(self) -> Array:
         """A copy of all nets' parameters, (lanes, n_parameters)."""
         return self.flat_params().T.copy()

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from fastmlp import schedules
 from fastmlp.arguments import AUTO_BATCH
 from fastmlp.batches import CountedOrders
-from fastmlp.fitting import Drawn, described, draw, rates_of, state_of
+from fastmlp.fitting import Drawn, described, draw, rates_of, state_of, why_diverged
 from fastmlp.kernels.abreast_run import AbreastRun, can_go_abreast, kind_of, lanes_of, nets_worth_it, packed, packed_size
 from fastmlp.kernels.run import Run
-from fastmlp.loop import Halted, Pace, joined_curves
+from fastmlp.loop import BEST, FIRST, LAST, OBJECTIVE, PARAMETERS, Halted, Pace, joined_curves, told_of_divergence
 from fastmlp.network import Network
 from fastmlp.options import Status
 from fastmlp.setup import Setup
@@ -133,7 +133,10 @@ class Group:
             status = trainings.train(halted)
             with TURN:
                 networks = trainings.networks(status)
-            outcomes += [Outcome(net.place, network, network.status) for net, network in zip(alike, networks, strict=True)]
+            outcomes += [
+                Outcome(net.place, network, network.status, message=message)
+                for net, network, message in zip(alike, networks, trainings.messages, strict=True)
+            ]
         for outcome in outcomes:
             outcome.seconds = (time.perf_counter() - begin) / len(outcomes)
         return outcomes
@@ -172,7 +175,8 @@ class Trainings:
     """Trainings in progress, abreast."""
 
     def __init__(self, nets: Sequence[Ready], rows: Array) -> None:
-        self._drawn = drawn = [net.drawn for net in nets]
+        self._nets, self._drawn = nets, [net.drawn for net in nets]
+        drawn = self._drawn
         setup = drawn[0].setup
         samples, dtype = setup.samples, drawn[0].start.params.dtype
         self._n_samples, self._epochs, width = samples.n_samples, setup.epochs, lanes_of(dtype)
@@ -189,6 +193,8 @@ class Trainings:
         self._validation = None if drawn[0].held is None else LaneValidation(drawn, rows, width)
         self._validated = 0
         self._networks: list[Network | None] = [None] * len(drawn)
+        # Why nets diverged.
+        self.messages: list[str | None] = [None] * len(drawn)
 
     def train(self, halted: Halted) -> str:
         """Train to the end, or to where all are halted; the status of those that have come as far."""
@@ -204,6 +210,8 @@ class Trainings:
             if status in (Status.DIVERGED, Status.STALLED):
                 self._end(run.ending(status), "diverged" if status == Status.DIVERGED else "stopped early")
             if self._validation is not None and run.done == (self._validated + 1) * self._n_samples:
+                # Whatever their scores.
+                self._end(np.flatnonzero(~self._finite() & self._living()).tolist(), "diverged", PARAMETERS)
                 self._validated += 1
                 stops = self._validation.after_epoch(run.flat_params(), self._validated)
                 self._end([lane for lane in stops if self._networks[lane] is None], "stopped early")
@@ -217,13 +225,19 @@ class Trainings:
         self._end([lane for lane, network in enumerate(self._networks) if network is None], status)
         return [network for network in self._networks if network is not None]
 
-    def _end(self, lanes: Sequence[int], status: str) -> None:
-        """Make networks of what has been reached in some lanes."""
+    def _finite(self) -> NDArray[np.bool_]:
+        """Of each lane whether all its parameters are."""
+        return np.asarray(np.isfinite(self._run.flat_params()).all(axis=0))[: len(self._drawn)]
+
+    def _living(self) -> NDArray[np.bool_]:
+        return np.array([network is None for network in self._networks])
+
+    def _end(self, lanes: Sequence[int], status: str, what: str = OBJECTIVE) -> None:
+        """Make networks of what has been reached in some lanes; of those that diverged `what` was not finite first."""
         if not lanes:
             return
         run, all_losses = self._run, self._losses[: self._run.done // self._n_samples].T.copy()
-        snapshots, previous = run.snapshots(), run.previous_params()
-        finite = np.asarray(np.isfinite(run.flat_params()).all(axis=0))
+        snapshots, previous, finite = run.snapshots(), run.previous_params(), self._finite()
         for lane in lanes:
             drawn, losses, params = self._drawn[lane], all_losses[lane], snapshots[lane].params
             diverged = status == "diverged" or not finite[lane]
@@ -232,10 +246,12 @@ class Trainings:
             if before.net is not None or self._validation is not None:
                 measured = ([], []) if self._validation is None else self._validation.curves(lane)
                 curves = joined_curves(before.curves(), losses, *measured)
+            if diverged:
+                before_it = previous[lane] if np.isfinite(previous[lane]).all() else drawn.start.params.copy()
+                self.messages[lane] = self._told(lane, before_it, what if status == "diverged" else PARAMETERS, best)
+                params = before_it
             if best.params is not None:
                 params = best.params.copy()
-            elif diverged:
-                params = previous[lane]
             network = described(drawn.setup, params, curves, "diverged" if diverged else status)
             if best.params is not None:
                 network.best_epoch = best.epoch
@@ -244,6 +260,15 @@ class Trainings:
                 network._training = state_of(drawn, snapshots[lane], 1.0, best)
             self._networks[lane] = network
             run.take_out(lane)
+
+    def _told(self, lane: int, params: Array, what: str, best: Best) -> str:
+        """What :meth:`fastmlp.loop.Loop.warning` says of a net alone."""
+        run, drawn = self._run, self._drawn[lane]
+        done, first = run.done // self._n_samples, drawn.setup.before.n_epochs
+        cause = why_diverged(drawn, self._nets[lane].rates, done, run.step - drawn.start.step)
+        kept = FIRST if np.array_equal(params, drawn.start.params) else LAST
+        epoch, epochs = first + done + (what == OBJECTIVE), first + self._epochs
+        return told_of_divergence(what, min(epoch, epochs), epochs, cause, kept if best.params is None else BEST)
 
 
 @dataclass

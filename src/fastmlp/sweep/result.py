@@ -39,6 +39,8 @@ class Sweep(Sequence[Network | None]):
         "stopped by callback" also where a net was not begun.
     errors : dict from int to Exception
         Why nets failed, by their places.
+    messages : dict from int to str
+        Why nets diverged, what went wrong and the remedy, by their places.
     seconds : ndarray (n_nets,)
         What each took; of small nets that are trained together an equal share.
     """
@@ -48,6 +50,7 @@ class Sweep(Sequence[Network | None]):
         self._networks = [outcome.network for outcome in outcomes]
         self.statuses = [outcome.status for outcome in outcomes]
         self.errors = {outcome.place: outcome.error for outcome in outcomes if outcome.error is not None}
+        self.messages = {outcome.place: outcome.message for outcome in outcomes if outcome.message is not None}
         self.seconds: NDArray[np.float64] = np.array([outcome.seconds for outcome in outcomes], np.float64)
 
     def __len__(self) -> int:
@@ -274,7 +277,8 @@ class Sweep(Sequence[Network | None]):
     def _outcomes(self) -> list[Outcome]:
         parts = zip(self._networks, self.statuses, self.seconds.tolist(), strict=True)
         return [
-            Outcome(place, net, status, self.errors.get(place), took) for place, (net, status, took) in enumerate(parts)
+            Outcome(place, net, status, self.errors.get(place), took, self.messages.get(place))
+            for place, (net, status, took) in enumerate(parts)
         ]
 
     @classmethod
@@ -302,7 +306,11 @@ class Sweep(Sequence[Network | None]):
             told.append(f"{len(self.errors)} {n_nets} failed, see Sweep.errors; the first, configs[{place}]: {error}")
         diverged = self.statuses.count("diverged")
         if diverged:
-            told.append(f"{diverged} {n_nets} diverged: lower their learning_rate or standardise X")
+            why = "lower their learning_rate or standardise X"
+            if self.messages:
+                place, message = min(self.messages.items(), key=lambda item: item[0])
+                why = f"see Sweep.messages; the first, configs[{place}]: {message}"
+            told.append(f"{diverged} {n_nets} diverged{', ' if self.messages else ': '}{why}")
         idle = Counter(
             status
             for place, (net, status) in enumerate(zip(self._networks, self.statuses, strict=True))

@@ -110,6 +110,7 @@ def save(
         "common": as_json(dict(common)),
         "statuses": [outcome.status for outcome in outcomes],
         "errors": [[outcome.place, *_told(outcome.error)] for outcome in outcomes if outcome.error is not None],
+        "messages": [[outcome.place, outcome.message] for outcome in outcomes if outcome.message is not None],
     }
     arrays: dict[str, NDArray[Any]] = {
         "kinds": np.array([-1 if net is None else kinds.place_of(net) for net in nets], np.int32),
@@ -134,9 +135,12 @@ def load(path: str | os.PathLike[str]) -> tuple[list[Config], Config, list[Outco
     with storage.believed(path, SWEEP):
         configs, common = [_config_of(config) for config in header["configs"]], _config_of(header["common"])
     errors = {place: ERRORS.get(kind, RuntimeError)(message) for place, kind, message in header["errors"]}
+    # Files of older versions have none.
+    messages = dict(header.get("messages", []))
     nets, seconds = _networks(header, arrays), arrays["seconds"].tolist()
     outcomes = [
-        Outcome(place, net, header["statuses"][place], errors.get(place), seconds[place]) for place, net in enumerate(nets)
+        Outcome(place, net, header["statuses"][place], errors.get(place), seconds[place], messages.get(place))
+        for place, net in enumerate(nets)
     ]
     return configs, common, outcomes
 

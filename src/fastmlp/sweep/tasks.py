@@ -33,6 +33,7 @@ class Outcome:
     status : the network's, or "failed", "out of time" or "interrupted" where none came to be.
     error : why it failed, or None.
     seconds : what it took, its share where it was trained beside others.
+    message : what ``train`` warns of where the net diverged, or None.
     """
 
     place: int
@@ -40,6 +41,7 @@ class Outcome:
     status: str
     error: Exception | None = None
     seconds: float = 0.0
+    message: str | None = None
 
 
 def missing(place: int, status: str | None) -> Outcome:
@@ -71,10 +73,11 @@ def outcome_of(place: int, drawn: Callable[[], Drawn], halted: Halted) -> Outcom
     """Train a net by itself."""
     begin = time.perf_counter()
     try:
-        network, _ = trained(drawn(), halted)
+        network, message = trained(drawn(), halted)
     except Exception as error:  # one net must not end the others
         return Outcome(place, None, "failed", error, time.perf_counter() - begin)
-    return Outcome(place, network, network.status, None, time.perf_counter() - begin)
+    message = message if network.status == "diverged" else None
+    return Outcome(place, network, network.status, None, time.perf_counter() - begin, message)
 
 
 class Setups:
