@@ -29,6 +29,7 @@ from fastmlp.estimators.conventions import (
     problem_of,
     schedule_of,
 )
+from fastmlp.estimators.diverging import warn_of_scales, why_diverged
 from fastmlp.estimators.optimizer import Optimizer
 from fastmlp.estimators.reading import Reading
 from fastmlp.estimators.tables import SparseRows, Table, dense
@@ -71,6 +72,7 @@ class BasePerceptron(Reading):
         first = not self.__sklearn_is_fitted__() or not self.warm_start
         with self._undone_on_error():
             table = self._read(X, y, sample_weight, first, incremental=False)
+            warn_of_scales(table)
             held = self._read_validation(*validation, table)
             problem = self._problem(table, waits=not self._stops_early() and self.solver != "lbfgs")
             self._random_state = check_random_state(self.random_state)
@@ -91,6 +93,10 @@ class BasePerceptron(Reading):
         run = Run(problem, start, batches.X, batches.y, batches.order, n_samples, size, self._threads(), table.total_weight)
         teller = self._teller(float(rates[0]))
         loop = self._loop(problem, run, batches, table, rates, held, teller)
+        loop.job.start = params
+        loop.job.explain = lambda n: why_diverged(
+            problem, start, table, rates, float(self.learning_rate_init), n, run.params, first
+        )
         with noted() as loop.job.interrupts:
             loop.train()
             self._take_over(loop, problem, params)
@@ -106,6 +112,8 @@ class BasePerceptron(Reading):
         first = not self.__sklearn_is_fitted__()
         with self._undone_on_error():
             table = self._read(X, y, sample_weight, first, incremental=True)
+            if first:
+                warn_of_scales(table)
             problem, n_samples, size = self._problem(table, waits=False), table.n_samples, self._rows_in_batch(table)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -120,13 +128,15 @@ class BasePerceptron(Reading):
         rates = optimizer.rates(1, n_samples, self.t_)
         run = optimizer.run_on(problem, params, table, batches, size, self._threads())
         loss = one_epoch(run, batches, n_samples, rates.astype(table.X.dtype))
-        params = run.params
+        before, params = params, run.params
         self._settle(batches, n_samples, n_samples, size)
         if not (np.isfinite(loss) and np.isfinite(params).all()):
             # Where the first objective was not finite there was no update.
             if np.isfinite(loss) or size < n_samples:
                 optimizer.forget_run()
-            raise ValueError(NOT_FINITE)
+            rate = float(self.learning_rate_init)
+            why = why_diverged(problem, Snapshot(before, key=optimizer.key), table, rates, rate, 0, params, first)
+            raise ValueError(f"{NOT_FINITE} In this batch: {why}.")
         optimizer.keep(run)
         self._note([loss], n_samples)
         teller = self._teller(float(rates[0]))
@@ -303,7 +313,7 @@ class BasePerceptron(Reading):
         losses, validation, scores = (curve.tolist() for curve in loop.curves())
         if loop.status == "diverged":
             if not early:
-                raise ValueError(NOT_FINITE)
+                raise ValueError(f"{NOT_FINITE} In iteration {loop.done + 1}: {job.explain(loop.done)}.")
             params = start if best.params is None else params
             losses, validation, scores = ([*curve, np.nan] for curve in (losses, validation, scores))
         patience = np.inf if job.adaptive is None else self.n_iter_no_change
@@ -331,8 +341,8 @@ class BasePerceptron(Reading):
             warn("Training interrupted by user.", UserWarning)
         elif loop.status == "diverged":
             warn(
-                f"Stochastic Optimizer: the objective is not finite in iteration {self.n_iter_}; the best weights so far "
-                "are kept. Lower learning_rate_init, or scale the data.",
+                f"Stochastic Optimizer: the objective is not finite in iteration {self.n_iter_}: "
+                f"{loop.job.explain(loop.done)}. The best weights so far are kept.",
                 ConvergenceWarning,
             )
         elif isinstance(loop, Lbfgs):

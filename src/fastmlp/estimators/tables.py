@@ -68,12 +68,13 @@ class Table:
         weights = None if self.weights is None else self.weights[numbers]
         return Table(X[numbers], self.y[numbers], self.targets[numbers], weights, self.kind)
 
-    def _weighted(self, targets: Array) -> Array:
+    def weighted(self, targets: Array) -> Array:
+        """Targets with the weights, if there are any, behind them."""
         return targets if self.weights is None else np.column_stack([targets, self.weights])
 
     def batches(self, size: int, epochs: int, random: Random | None, label_smoothing: float = 0.0) -> InMemory | Streamed:
         """The samples batch by batch; `random` shuffles them. What is sparse is dense a few batches at a time."""
-        y = self._weighted(smoothed(self.targets, self.kind.loss, label_smoothing))
+        y = self.weighted(smoothed(self.targets, self.kind.loss, label_smoothing))
         orders = Orders(random if size < self.n_samples else None, self.n_samples)
         if issparse(self.X) and size < self.n_samples:
             return Streamed(SparseRows(self.X), y, orders, size, epochs)
@@ -83,7 +84,7 @@ class Table:
         """The samples as ones to validate with."""
         if self.total_weight == 0:
             raise ValueError("The samples to validate with have no weight; give others, or another random_state.")
-        y = self._weighted(self.targets)
+        y = self.weighted(self.targets)
         if issparse(self.X) and is_read_in_parts(self.n_samples):
             return Held(SparseRows(self.X), np.arange(self.n_samples), y, self.y, self.weights)
         return Held(dense(self.X), None, y, self.y, self.weights)
