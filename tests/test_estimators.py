@@ -20,7 +20,11 @@ import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, schedules, train
 from fastmlp.options import Activation
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    # Some samples are wild on purpose.
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:(X. |y.* reach):UserWarning",
+)
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
 TWO = (Y > 0).astype(int)
 VALUES = np.sin(X[:, 0]) + X[:, 1] ** 2

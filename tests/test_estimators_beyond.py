@@ -23,7 +23,11 @@ from fastmlp.estimators import base
 from fastmlp.initialise import KEYS, start_params
 from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Snapshot, Solver
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    # Some samples are wild on purpose.
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:(X. |y.* reach):UserWarning",
+)
 by_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 SOLVERS = ["adam", "sgd", "adamw", "rmsprop", "rprop", "lbfgs"]
 STOCHASTIC = SOLVERS[:4]
@@ -801,7 +805,7 @@ def test_divergence_under_early_stopping_leaves_the_best_weights(curve, solver, 
 def test_divergence_before_there_is_a_best(curve):
     X, y = curve
     net = regressor(early_stopping=True)
-    with pytest.warns(ConvergenceWarning, match="not finite in iteration 1;"):
+    with pytest.warns(ConvergenceWarning, match="not finite in iteration 1: X: "):
         net.fit(X * 1e200, y)
     assert np.isfinite(flat(net)).all()
     assert np.isnan(net.validation_scores_).all()

@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     # Of scikit-learn's own checks.
     pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning"),
+    # Of samples at the end of what floats can hold.
+    pytest.mark.filterwarnings("ignore:(X. |y.* reach):UserWarning"),
 ]
 NAN, INF = np.nan, np.inf
 X = np.random.default_rng(1).standard_normal((24, 3))
