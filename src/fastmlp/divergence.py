@@ -2,7 +2,7 @@
 
 What is out of the ordinary is suspected: start weights, X, y, penalties, dropout, the learning rate. The cause is the
 smallest set of suspects without which the first updates go well. Where they go well anyhow, or trying would take too long,
-those alone are named that are far out of the ordinary.
+those alone are named that are far out of the ordinary. A wrong cause would be worse than none.
 """
 
 from __future__ import annotations

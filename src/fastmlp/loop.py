@@ -65,11 +65,6 @@ Halted = Callable[[], str | None]
 Keep = Callable[["Loop"], None]
 
 
-def unexplained(epochs: int) -> str:
-    """What to tell of why a training diverged where nobody knows more."""
-    return "the learning rate is probably too large for this data; lower learning_rate or standardise X"
-
-
 @dataclass
 class Job:
     """A training, checked and ready to begin.
@@ -105,7 +100,7 @@ class Job:
     halted: Halted = lambda: None
     interrupts: Interrupts = field(default_factory=Interrupts)
     keep: Keep | None = None
-    explain: Callable[[int], str] = unexplained
+    explain: Callable[[int], str] = lambda epochs: "the learning rate is probably too large"
     start: Array | None = None
 
 

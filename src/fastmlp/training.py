@@ -180,7 +180,8 @@ def train(
     -------
     Network
         On Ctrl-C the net trained so far, with a warning. Where the objective becomes NaN or infinite, the last net whose
-        objective was finite, with a warning. With validation the best one in either case.
+        objective was finite, with a warning that names the cause and the remedy. With validation the best one in either
+        case.
 
     Raises
     ------
