@@ -167,6 +167,7 @@ def in_small_steps(request, monkeypatch):
 
 
 @by_engine
+@pytest.mark.filterwarnings("ignore:(X. |y.* reach):UserWarning")
 @pytest.mark.parametrize("options", POISONED.values(), ids=POISONED)
 @pytest.mark.parametrize("kind", ["classes", "values"])
 def test_rows_held_out_are_never_trained_on(blobs, curve, kind, options, engine, in_small_steps):

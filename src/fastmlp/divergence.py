@@ -184,7 +184,7 @@ def _suspects(case: Case, trial: Trial, n_updates: int) -> Iterator[Suspect]:
     if trial.problem.loss in (*NEAR_ZERO, Loss.POISSON) and _sizes(targets).max() > ORDINARY:
         yield _of_targets(case, targets)
     settings = trial.problem.hyperparameters
-    for name in ("l2", "weight_decay"):
+    for name in ("l2", "weight_decay") if trial.problem.solver == Solver.ADAMW else ("l2",):
         strength = float(getattr(settings, name))
         if strength > 1 or strength * trial.rate > 1:
             yield _of_penalty(case, name, strength)
