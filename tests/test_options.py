@@ -286,6 +286,7 @@ def test_the_gradient_is_no_longer_than_its_greatest_norm(blobs, penalties, dtyp
     np.testing.assert_array_equal(step(max_grad_norm=norm * 1.01), plain)
 
 
+@pytest.mark.filterwarnings("ignore:y reaches:UserWarning")
 def test_clipping_keeps_training_from_diverging(curve):
     X, y = curve
     options = {"hidden": 4, "solver": "sgd", "learning_rate": 5.0, "epochs": 50, "seed": 0, "batch_size": None}

@@ -129,7 +129,10 @@ def cause_of(case: Case, n_epochs: int, n_updates: int) -> str:
     settings = case.problem.hyperparameters._replace(patience=0)
     trial = Trial(case.problem._replace(hyperparameters=settings), case.start, case.X, case.y, rate)
     suspects = list(_suspects(case, trial, n_updates))
-    found = _tried(suspects, trial, case, n_updates)
+    try:
+        found = _tried(suspects, trial, case, n_updates)
+    except MemoryError:  # the training must not be lost to its explanation
+        found = None
     if found is None:
         found = [suspect.told(trial) for suspect in suspects if suspect.is_grave]
     return "; and ".join(found) or UNKNOWN.format(rate=case.names.rate)

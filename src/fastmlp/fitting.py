@@ -172,12 +172,8 @@ def reached_by(loop: Loop, drawn: Drawn) -> Network:
 def why_diverged(drawn: Drawn, rates: Array, n_epochs: int, n_updates: int) -> str:
     """The cause and the remedy of a divergence after so many whole epochs and updates."""
     setup, samples, before = drawn.setup, drawn.setup.samples, drawn.setup.before
-    y, rows, weighted = (
-        samples.values(setup.problem.hyperparameters.label_smoothing),
-        samples.rows,
-        samples.weights is not None,
-    )
-    X = samples.sample if samples.streamed else samples.X
+    y, weighted = samples.values(setup.problem.hyperparameters.label_smoothing), samples.weights is not None
+    rows, X = samples.rows, samples.sample if samples.streamed else samples.X
     if samples.streamed:
         y, rows = some_rows(y), None
     given = "start" if before.net is not None else "" if isinstance(setup.init, str) else "init"
