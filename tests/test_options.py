@@ -155,6 +155,7 @@ def constant(X, y, loss, **options):
     return net.predict(1e-6 * X).mean()
 
 
+@pytest.mark.filterwarnings("ignore:X. no column:UserWarning")
 def test_the_absolute_error_estimates_the_median_and_the_squared_one_the_mean(outliers):
     X, y = outliers
     assert constant(X, y, "squared_error") == pytest.approx(y.mean(), rel=1e-3)
@@ -162,6 +163,7 @@ def test_the_absolute_error_estimates_the_median_and_the_squared_one_the_mean(ou
     assert y.mean() > 5 * np.median(y)
 
 
+@pytest.mark.filterwarnings("ignore:X. no column:UserWarning")
 def test_the_huber_loss_lies_between(outliers):
     X, y = outliers
     found = [constant(X, y, "huber", delta=delta) for delta in (1e-3, 1.0, 10.0, 1e3)]
