@@ -24,7 +24,7 @@ def whole(option: str, text: str, least: int) -> int:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (value >= least and value == int(value)):
+    if not (value >= least and value.is_integer()):
         raise UsageError(f"{option} {text!r}: give a whole number from {least} on")
     return int(value)
 

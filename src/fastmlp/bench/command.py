@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,11 +79,16 @@ def asked(
             raise UsageError(f"{option} {name!r}: choose one of {', '.join(names)}")
     if solver == "rprop":
         rows = "full"
+    if not math.isfinite(seconds):
+        raise UsageError(f"--seconds {seconds}: give a finite number from 1 on")
     chosen = None if against is None else [name for name in against.split(",") if name]
+    unknown = [name for name in chosen or () if name not in PEERS]
+    if unknown:
+        raise UsageError(f"--against: {unknown[0]!r} is unknown; choose from {', '.join(PEERS)}")
     if (path is None) != (target is None):
         raise UsageError("--data and --target: give both, a table and its column that is to be predicted")
     goal = None if forecast is None else whole("--forecast", forecast.removeprefix("n="), 1000)
-    numbers = parse_sizes(sizes or DEFAULT_SIZES)
+    numbers = parse_sizes(DEFAULT_SIZES if sizes is None else sizes)
     data, most = None, LARGEST_FOR_FORECAST
     if path is not None and target is not None:
         X, y, classes = own_data(path, target, dtype)
@@ -123,9 +129,6 @@ def contenders(wanted: Wanted) -> tuple[list[Peer], list[str]]:
         If a name is unknown, or a library asked for by name is not installed or has not what is to be measured.
     """
     names = list(PEERS) if wanted.against is None else list(wanted.against)
-    unknown = [name for name in names if name not in PEERS]
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is unknown; choose from {', '.join(PEERS)}")
     found, notes = [], []
     for name in names:
         reason = _unfit(name, wanted.workload)

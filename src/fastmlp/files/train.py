@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from fastmlp import charts, plotting
+from fastmlp.arguments import check_epochs, whole
 from fastmlp.command_line import UsageError, check_output, made_writable
 from fastmlp.files import show
 from fastmlp.files.data import TEST, TRAIN, VALIDATION, Data, Wanted, read
@@ -64,6 +65,7 @@ class Training:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                check_epochs("epochs", whole("epochs", self.parameters["epochs"]))
                 train([[0.0], [1.0], [0.0], [1.0]], y, **self.parameters | {"epochs": 1, "engine": "reference"})
         except (TypeError, ValueError) as error:
             raise UsageError(_by_option(str(error), self.parameters)) from None
