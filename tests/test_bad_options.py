@@ -146,7 +146,7 @@ BAD = [
     # Validation.
     ({"validation": 0}, ValueError, r"validation=0: give a finite number above 0 and below 1"),
     ({"validation": 1}, ValueError, r"validation=1: give"),
-    ({"validation": True}, ValueError, r"validation=True: give"),
+    ({"validation": True}, TypeError, r"validation=True: give"),
     ({"validation": NAN}, ValueError, r"validation=nan"),
     ({"validation": "0.1"}, TypeError, r"validation='0\.1': give a share such as 0\.1, or \(X_val, y_val\), or None"),
     ({"validation": (X,)}, TypeError, r"(?s)validation=.*: give a share such as 0\.1, or \(X_val, y_val\), or None"),

@@ -1,6 +1,7 @@
 import json
 import os
 import tracemalloc
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -210,7 +211,7 @@ def test_saved_file_has_the_usual_permissions(saved):
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.parametrize("labels", [np.array(["2020-01-01", "2021-01-01"], "M8[D]"), np.array([b"a", b"b"])])
+@pytest.mark.parametrize("labels", [np.array([date(2020, 1, 1), date(2021, 1, 1)]), np.array([b"a", b"b"])])
 def test_labels_that_cannot_be_saved(blobs, tmp_path, labels):
     X, y = blobs
     net = train(X, labels[y % 2], 3, epochs=1, seed=0)

@@ -18,9 +18,9 @@ from table import Case, begin, start
 PACKAGE = Path(fastmlp.__file__).parent
 # Imports go down, from a layer to those above it in this list. `kernels` stands for the folder.
 LAYERS = [
-    {"options", "notices", "writing", "headers", "interrupts", "machine"},
+    {"checks", "options", "notices", "writing", "headers", "interrupts", "machine"},
     {"command_line"},
-    {"kernels", "reference", "initialise", "schedules", "scales", "labels", "progress", "tensors"},
+    {"kernels", "reference", "initialise", "schedules", "scales", "labels", "label_kinds", "progress", "tensors"},
     {"inputs"},
     {"arguments", "batches", "network", "targets"},
     {"export", "state", "validation", "plotting", "divergence"},

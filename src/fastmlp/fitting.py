@@ -17,6 +17,7 @@ from fastmlp.batches import AnyOrders, CountedOrders, InMemory, Orders, Streamed
 from fastmlp.checkpoints import Checkpoint, Keeper, described_call, described_seed
 from fastmlp.divergence import Case, cause_of, some_of
 from fastmlp.initialise import Random, Remembered, draw_key, start_params
+from fastmlp.inputs import check_total_weight
 from fastmlp.interrupts import Interrupts, left_to_finish, noted
 from fastmlp.lbfgs import Lbfgs
 from fastmlp.loop import Halted, Job, Loop
@@ -27,7 +28,6 @@ from fastmlp.samples import hold_out
 from fastmlp.scales import some_rows
 from fastmlp.setup import Setup
 from fastmlp.state import Before, Best, TrainingState
-from fastmlp.targets import check_total_weight
 from fastmlp.validation import STREAMED_ROWS, Evaluator, Held, Metric
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def draw(setup: Setup) -> Drawn:
     if problem.dropout and (not start.key or setup.seed is not None):
         start = start._replace(key=draw_key(random))
     if samples.total_weight is not None:
-        check_total_weight(samples.total_weight, dtype)
+        check_total_weight(samples.total_weight, dtype, samples.weights_from)
     size = rows_per_batch(setup.batch_size, samples.n_samples)
     if samples.streamed and problem.solver == Solver.LBFGS:
         size = min(STREAMED_ROWS, samples.n_samples)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.checks import as_array
+
 Random = np.random.Generator | np.random.RandomState
 # One over the variance of the normals, from fan_in and fan_out; lecun_normal is the article's.
 NORMALS = {
@@ -174,7 +176,7 @@ def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Seq
         ("biases", biases, [(size,) for size in sizes[1:]], parts[1]),
     ]
     for name, arrays, wanted, part in kinds:
-        if not isinstance(arrays, (Sequence, np.ndarray)):
+        if not isinstance(arrays, (Sequence, np.ndarray)) or isinstance(arrays, str):
             raise TypeError(f"init: {name} are {arrays!r}; give a list with an array for each layer")
         if len(arrays) != len(wanted):
             raise ValueError(f"init: {len(arrays)} {name} given, but the net has {len(wanted)} layers; give one for each")
@@ -192,10 +194,7 @@ def _given(weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], sizes: Seq
 
 
 def _numbers(name: str, array: ArrayLike) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(array)
-    except ValueError:
-        raise ValueError(f"init: {name} has rows of different lengths; give a rectangular array") from None
+    values = as_array(f"init: {name}", array)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"init: {name} holds {values.dtype} values; give real numbers")
     return values.astype(np.float64)

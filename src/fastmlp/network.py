@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.inputs import check_lengths, in_parts, is_ready, require_finite
+from fastmlp.checks import as_array, as_numbers
+from fastmlp.inputs import check_lengths, check_total_weight, finite_weights, in_parts, is_ready, require_finite
+from fastmlp.label_kinds import kind_of_labels
 from fastmlp.options import Activation, Loss
 
 if TYPE_CHECKING:
@@ -24,8 +26,10 @@ STATUSES = (
 )  # fmt: skip
 
 
-# The squares of larger targets overflow.
-LARGEST_SQUARED = 1e150
+
+
+# Of a power of 2 that is a float64 with room above it.
+LARGEST_EXPONENT = 1000
 
 
 def layers_of(params: NDArray[Any], sizes: Sequence[int]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
@@ -136,33 +140,61 @@ class Predictor:
 
         Raises
         ------
-        ValueError
-            If `X` and `y` differ in length, or `X` is not what the net was trained on.
+        TypeError, ValueError
+            If `X` is not what the net was trained on, `y` is not of the kind that it predicts, one for each row and finite,
+            or weights are not finite numbers from 0 on, one for each row and some above 0.
         """
-        return self._scored(self.predict(X), y, sample_weight)
+        predicted = self.predict(X)
+        wanted = self._checked_targets(y, predicted)
+        if sample_weight is None:
+            return self._scored(predicted, wanted, None)
+        weights = finite_weights(sample_weight, len(predicted))
+        with np.errstate(over="ignore"):
+            check_total_weight(float(weights.sum()), weights.dtype)
+        return self._scored(predicted, wanted, weights)
 
-    def _scored(self, predicted: NDArray[Any], y: ArrayLike, sample_weight: ArrayLike | None) -> float:
-        """The score of predictions."""
-        wanted = np.asarray(y)
-        check_lengths(len(predicted), wanted)
-        if wanted.size != predicted.size:
-            raise ValueError(f"y has shape {wanted.shape}, but the net predicts {predicted.shape}; give the same")
-        wanted = wanted.reshape(predicted.shape)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    def _checked_targets(self, y: ArrayLike, predicted: NDArray[Any]) -> NDArray[Any]:
+        """Targets in the shape of the predictions, which they are of one kind with."""
+        array = as_array("y", y)
+        check_lengths(len(predicted), array.shape[0] if array.ndim else 0)
+        if array.size != predicted.size:
+            raise ValueError(f"y has shape {array.shape}, but the net predicts {predicted.shape}; give the same")
+        kind, array = kind_of_labels("y", y, array), array.reshape(predicted.shape)
+        if self.classes is not None:
+            known = kind_of_labels("classes", self.classes, self.classes)
+            if kind != known:
+                raise TypeError(f"y holds {kind}, but the labels that the net knows are {known}; give the same")
+            if array.dtype.kind != "f":
+                return array
+        try:
+            with np.errstate(over="ignore"):
+                values = as_numbers(array).astype(np.float64)
+        except (TypeError, OverflowError):
+            raise TypeError("y holds what is no number, but the net predicts numbers; give the same") from None
+        if not np.isfinite(values).all():
+            raise ValueError("y holds NaN or infinity: leave such rows out, of X and y alike")
+        return array if self.is_classifier else values
+
+    def _scored(self, predicted: NDArray[Any], wanted: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        """The score of predictions; targets have their shape."""
         if self.is_classifier:
             right = predicted == wanted
             return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
-        wanted = wanted.astype(np.float64)
-        largest = np.abs(wanted).max(initial=0)
-        if largest > LARGEST_SQUARED:
-            wanted, predicted = wanted / largest, predicted / largest
-        # Of a net that diverges predictions are far off: the score is -inf.
-        with np.errstate(over="ignore"):
-            errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
-        spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
-        # As in scikit-learn: constant targets score 1 when met exactly, else 0.
-        r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
-        return float(np.mean(r2))
+        return _r2(wanted.astype(np.float64), predicted.astype(np.float64), weights)
+
+
+def _r2(wanted: NDArray[np.float64], predicted: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
+    """The coefficient of determination, averaged over the outputs."""
+    # It has no unit: squares of what is large or small have room in this one, and a power of 2 changes no bit.
+    unit = np.ldexp(1.0, min(LARGEST_EXPONENT, -int(np.frexp(np.abs(wanted).max())[1])))
+    # Of a net that diverges predictions are far off: the score is -inf.
+    with np.errstate(over="ignore"):
+        wanted, predicted = wanted * unit, predicted * unit
+        errors = np.average((wanted - predicted) ** 2, axis=0, weights=weights)
+    spread = np.average((wanted - np.average(wanted, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
+    # As in scikit-learn: constant targets score 1 when met exactly, else 0.
+    r2 = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
+    return float(np.mean(r2))
 
 
 @dataclass(eq=False)

@@ -140,7 +140,7 @@ def _checked_points(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[A
     if points.shape[1] != 2:
         raise ValueError(f"X has {points.shape[1]} columns, but a picture needs two: choose two, or project X to two")
     labels = np.asarray(y)
-    check_lengths(len(points), labels)
+    check_lengths(len(points), labels.shape[0] if labels.ndim else 0)
     if labels.ndim != 1:
         raise ValueError(f"y has shape {labels.shape}: give one class for each row of X")
     return points, labels

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import real
 from fastmlp.initialise import Random
-from fastmlp.inputs import as_matrix, checked_sample, is_streamed
+from fastmlp.inputs import as_matrix, check_lengths, checked_sample, is_streamed, lengths_differ
 from fastmlp.options import Loss
 from fastmlp.scales import warn_of_wild_scales, warn_of_wild_targets
 from fastmlp.targets import Kind, Targets, as_targets, as_weights, class_weights, smoothed
@@ -32,6 +32,7 @@ class Samples:
     by_class : one for each class, or None.
     chosen : the numbers of the rows of X that the training has, or None for all.
     rows : the numbers of those to train on, or None for all.
+    weights_from : the argument that weights come from.
     held : the places, among the chosen ones, of those held out, or None.
     """
 
@@ -44,6 +45,7 @@ class Samples:
     by_class: NDArray[np.float64] | None
     chosen: NDArray[np.intp] | None = None
     rows: NDArray[np.intp] | None = None
+    weights_from: str = "sample_weight"
     held: NDArray[np.intp] | None = None
 
     @property
@@ -93,10 +95,14 @@ class Source:
         chosen: NDArray[np.intp] | None = None,
     ) -> Samples:
         """Check X, y and weights, and bring them into the form the engines take; of the `chosen` rows alone, if given."""
+        # Before all of X is read, which may take long.
+        if lengths_differ(self.X, self.y):
+            check_lengths(np.shape(self.X)[0], np.shape(self.y)[0])
         rows, streamed, sample = self._features_in(dtype, full_batch)
         targets = self._targets_in(dtype, len(sample) if not streamed else rows.shape[0], loss, like)
         weights, by_class = self._weights_of(sample_weight, class_weight, targets, dtype, chosen)
-        return Samples(rows, streamed, sample, self.y, targets, weights, by_class, chosen, chosen)
+        origin = "class_weight" if sample_weight is None else "sample_weight"
+        return Samples(rows, streamed, sample, self.y, targets, weights, by_class, chosen, chosen, origin)
 
     def _features_in(self, dtype: np.dtype[Any], full_batch: bool) -> tuple[Any, bool, NDArray[Any]]:
         streamed = not full_batch and is_streamed(self.X, dtype)
@@ -149,11 +155,9 @@ def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np
     """
     if validation is None:
         return None
-    if isinstance(validation, Sequence) and not isinstance(validation, str) and len(validation) in (2, 3):
+    if are_samples(validation):
         return _given(samples, *validation)
-    if isinstance(validation, Sequence):
-        raise TypeError(f"validation={validation!r}: give a share such as 0.1, or (X_val, y_val), or None")
-    share = real("validation", validation, 0, 1, above=True, below=True)
+    share = checked_share(validation)
     chosen = np.arange(samples.n_chosen) if samples.chosen is None else samples.chosen
     labels = None if samples.targets.kind.classes is None else samples.targets.values[chosen, 0]
     samples.held = held_out(share, len(chosen), labels, random) if rows is None else rows
@@ -165,6 +169,18 @@ def hold_out(samples: Samples, validation: Any, random: Random, rows: NDArray[np
     if samples.streamed and is_read_in_parts(len(out)):
         return Held(samples.X, out, values, wanted, weights)
     return Held(np.asarray(samples.X[out], values.dtype), None, values[out], wanted, weights)
+
+
+def checked_share(validation: Any) -> float:
+    """The share of samples to validate with; TypeError or ValueError where it is none."""
+    if isinstance(validation, Sequence):
+        raise TypeError(f"validation={validation!r}: give a share such as 0.1, or (X_val, y_val), or None")
+    return real("validation", validation, 0, 1, above=True, below=True)
+
+
+def are_samples(validation: Any) -> bool:
+    """Whether samples apart are given to validate with."""
+    return isinstance(validation, Sequence) and not isinstance(validation, str | bytes) and len(validation) in (2, 3)
 
 
 def _given(samples: Samples, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Held:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastmlp.checks import as_float, is_truth, shown
 
 Schedule = Callable[[int], float]
 
@@ -23,7 +26,7 @@ class _WithWarmup:
     warmup: int
 
     def __post_init__(self) -> None:
-        _require(self.warmup >= 0 and self.warmup == int(self.warmup), "warmup", self.warmup, "a whole number from 0 on")
+        _require(lambda epochs: epochs >= 0 and epochs.is_integer(), "warmup", self.warmup, "a whole number from 0 on")
 
     def __call__(self, epoch: int) -> float:
         if epoch < self.warmup:
@@ -89,9 +92,15 @@ class Adaptive:
     least: float
 
 
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ValueError(f"{name}={value!r}: give {expected}")
+def _require(condition: Callable[[float], bool], name: str, value: object, expected: str) -> None:
+    try:
+        number = as_float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r}: give {expected}") from None
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and condition(number)):
+        raise ValueError(f"{name}={shown(value)}: give {expected}")
 
 
 AnySchedule = str | Schedule | InverseScaling | Adaptive | None
@@ -110,7 +119,7 @@ def exponential(*, decay: float = 0.99, warmup: int = 0) -> Schedule:
     ValueError
         If `decay` is not above 0 and at most 1, or `warmup` is negative.
     """
-    _require(0 < decay <= 1, "decay", decay, "a number above 0, at most 1")
+    _require(lambda factor: 0 < factor <= 1, "decay", decay, "a number above 0, at most 1")
     return _Exponential(warmup, decay)
 
 
@@ -122,7 +131,7 @@ def inverse_time(*, decay: float = 0.01, warmup: int = 0) -> Schedule:
     ValueError
         If `decay` or `warmup` is negative.
     """
-    _require(decay >= 0, "decay", decay, "a number from 0 on")
+    _require(lambda factor: factor >= 0, "decay", decay, "a number from 0 on")
     return _InverseTime(warmup, decay)
 
 
@@ -134,8 +143,8 @@ def step(*, every: int, decay: float = 0.1, warmup: int = 0) -> Schedule:
     ValueError
         If `every` is below 1, `decay` is not above 0 and at most 1, or `warmup` is negative.
     """
-    _require(every >= 1 and every == int(every), "every", every, "a whole number of epochs from 1 on")
-    _require(0 < decay <= 1, "decay", decay, "a number above 0, at most 1")
+    _require(lambda number: number >= 1 and number.is_integer(), "every", every, "a whole number of epochs from 1 on")
+    _require(lambda factor: 0 < factor <= 1, "decay", decay, "a number above 0, at most 1")
     return _Step(warmup, every, decay)
 
 
@@ -149,8 +158,8 @@ def cosine(*, epochs: int, final: float = 0.0, warmup: int = 0) -> Schedule:
     ValueError
         If `epochs` is below 1, `final` is not between 0 and 1, or `warmup` is negative.
     """
-    _require(epochs >= 1 and epochs == int(epochs), "epochs", epochs, "a whole number from 1 on")
-    _require(0 <= final <= 1, "final", final, "a number between 0 and 1")
+    _require(lambda number: number >= 1 and number.is_integer(), "epochs", epochs, "a whole number from 1 on")
+    _require(lambda factor: 0 <= factor <= 1, "final", final, "a number between 0 and 1")
     return _Cosine(warmup, epochs, final)
 
 
@@ -162,7 +171,7 @@ def invscaling(*, power_t: float = 0.5) -> InverseScaling:
     ValueError
         If `power_t` is negative.
     """
-    _require(power_t >= 0, "power_t", power_t, "a number from 0 on")
+    _require(lambda power: power >= 0, "power_t", power_t, "a number from 0 on")
     return InverseScaling(power_t)
 
 
@@ -177,8 +186,8 @@ def adaptive(*, decay: float = 0.2, least: float = 1e-6) -> Adaptive:
     ValueError
         If `decay` is not between 0 and 1, or `least` is not above 0.
     """
-    _require(0 < decay < 1, "decay", decay, "a number above 0 and below 1")
-    _require(least > 0, "least", least, "a number above 0")
+    _require(lambda factor: 0 < factor < 1, "decay", decay, "a number above 0 and below 1")
+    _require(lambda rate: rate > 0, "least", least, "a number above 0")
     return Adaptive(decay, least)
 
 
@@ -217,25 +226,35 @@ def named(schedule: AnySchedule, epochs: int) -> Schedule | InverseScaling | Ada
 
 
 def rates(
-    schedule: AnySchedule, learning_rate: float, epochs: int, first: int = 0, n_samples: int = 1
+    schedule: AnySchedule, learning_rate: float, epochs: int, first: int = 0, n_samples: int = 1, name: str = "schedule"
 ) -> NDArray[np.float64]:
     """The learning rate of each of `epochs` epochs, counted from `first`, each of `n_samples` samples.
+
+    Messages call the schedule `name`.
 
     Raises
     ------
     ValueError
         If `schedule` is an unknown name or returns a factor that is negative or not finite.
     TypeError
-        If `schedule` is neither a name, a callable nor None.
+        If `schedule` is neither a name, a callable nor None, or returns what is no number.
     """
     schedule = named(schedule, first + epochs)
     if isinstance(schedule, Adaptive) or schedule == constant():
         return np.full(epochs, float(learning_rate))
     function = schedule.of(n_samples) if isinstance(schedule, InverseScaling) else schedule
-    factors = np.array([function(epoch) for epoch in range(first, first + epochs)], dtype=np.float64)
+    factors = np.array([_factor(name, epoch, function(epoch)) for epoch in range(first, first + epochs)])
     wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
     if wrong.size:
-        raise ValueError(
-            f"schedule returned {factors[wrong[0]]} for epoch {first + wrong[0]}: give finite factors from 0 on"
-        )
+        raise ValueError(f"{name} returned {factors[wrong[0]]} for epoch {first + wrong[0]}: give finite factors from 0 on")
     return factors * learning_rate
+
+
+def _factor(name: str, epoch: int, factor: Any) -> float:
+    """What a schedule returned, as a number; a truth value switches the training of an epoch on or off."""
+    try:
+        return float(factor) if is_truth(factor) else as_float(factor)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} returned {shown(factor)} for epoch {epoch}: give finite factors from 0 on") from None
+    except OverflowError:
+        return math.inf

@@ -14,12 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import schedules
-from fastmlp.arguments import check_hyperparameters, choice, dropout_shares, pair, real, whole
+from fastmlp.arguments import (
+    check_epochs,
+    check_hyperparameters,
+    check_parameters,
+    checked_batch_size,
+    choice,
+    dropout_shares,
+    pair,
+    real,
+    truth,
+    whole,
+)
 from fastmlp.initialise import Random
 from fastmlp.inputs import working_dtype
 from fastmlp.loop import Callback
 from fastmlp.options import Hyperparameters, Problem, Solver
-from fastmlp.samples import Samples, Source
+from fastmlp.samples import Samples, Source, are_samples, checked_share
 from fastmlp.state import Before
 from fastmlp.validation import Metric, checked_metric
 
@@ -37,7 +48,7 @@ ADAPTIVE_PATIENCE = 10
 
 @dataclass
 class Setup:
-    """A training as asked for; all but the validation, the batch size and the seed are checked."""
+    """A training as asked for; all but samples to validate with, start weights, the schedule and the seed is checked."""
 
     problem: Problem
     samples: Samples
@@ -79,12 +90,17 @@ def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | 
     """
     ask = SimpleNamespace(**asked)
     solver, epochs = choice("solver", ask.solver, Solver), whole("epochs", ask.epochs)
+    check_epochs("epochs", epochs)
     patience = None if ask.patience is None else whole("patience", ask.patience)
     if isinstance(schedules.named(ask.schedule, epochs), schedules.Adaptive) and patience is None:
         patience = ADAPTIVE_PATIENCE
     settings = _hyperparameters(ask, solver, patience)
     _check_choices(ask)
-    full_batch = ask.batch_size is None or solver in FULL_BATCH
+    validation = ask.validation
+    if validation is not None and not are_samples(validation):
+        validation = checked_share(validation)
+    batch_size = checked_batch_size(ask.batch_size)
+    full_batch = batch_size is None or solver in FULL_BATCH
     before = Before(ask.start)
     samples = source.read(
         working_dtype(source.X, before.dtype(ask.dtype)), loss=ask.loss, like=before.kind(ask.loss),
@@ -96,19 +112,20 @@ def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | 
     sizes, activations = before.shape(
         samples.X.shape[1], kind.n_outputs, ask.hidden, ask.activation, (DEFAULT_HIDDEN, DEFAULT_ACTIVATION)
     )
+    check_parameters("hidden", ask.hidden, sizes)
     problem = Problem(sizes, activations, kind.loss, solver, settings, dropout_shares(ask.dropout, len(activations)))
-    _check_solver(problem, ask.batch_size, ask.schedule)
+    _check_solver(problem, batch_size, ask.schedule)
     check_hyperparameters(settings, samples.targets.values.dtype)
     return Setup(
         problem=problem,
         samples=samples,
         before=before,
-        validation=ask.validation,
+        validation=validation,
         metric=checked_metric(ask.metric, kind.loss),
         learning_rate=real("learning_rate", ask.learning_rate, 0, above=True),
         schedule=ask.schedule,
         epochs=epochs,
-        batch_size=None if full_batch else ask.batch_size,
+        batch_size=None if full_batch else batch_size,
         shuffle=ask.shuffle,
         init=ask.init,
         seed=ask.seed,
@@ -117,7 +134,7 @@ def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | 
         max_fun=whole("max_fun", ask.max_fun),
         callback=ask.callback,
         callback_every=whole("callback_every", ask.callback_every),
-        progress=ask.progress,
+        progress=truth("progress", ask.progress),
         threads=None if ask.threads is None else whole("threads", ask.threads),
         engine=ask.engine,
         checkpoint=_checked_path(ask.checkpoint),
@@ -131,7 +148,7 @@ def _hyperparameters(ask: SimpleNamespace, solver: Solver, patience: int | None)
         l2=real("l2", ask.l2, 0),
         l1=real("l1", ask.l1, 0),
         momentum=real("momentum", ask.momentum, 0, 1, below=True),
-        nesterov=bool(ask.nesterov),
+        nesterov=truth("nesterov", ask.nesterov),
         beta_1=real("beta_1", ask.beta_1, 0, 1, below=True),
         beta_2=real("beta_2", ask.beta_2, 0, 1, below=True),
         epsilon=real("epsilon", ask.epsilon, 0, above=True),

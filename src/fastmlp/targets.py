@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.inputs import ROWS_AT_ONCE, as_array, check_lengths
+from fastmlp.checks import as_array, as_float, as_numbers, shown
+from fastmlp.inputs import ROWS_AT_ONCE, check_lengths, finite_weights
+from fastmlp.label_kinds import kind_of_labels
 from fastmlp.notices import warn
 from fastmlp.options import Loss
 
@@ -49,11 +51,12 @@ def as_targets(
         If `y` is empty, has another length than X, holds a single class, NaN or infinity, or does not suit `loss`.
     """
     array = as_array(name, y)
-    if np.iscomplexobj(array):
-        raise TypeError(f"{name} is complex: give real targets or labels")
-    check_lengths(n_samples, array, name)
+    check_lengths(n_samples, array.shape[0] if array.ndim else 0, name)
+    kind_of_labels(name, y, array)
     if array.ndim > 2:
         raise ValueError(f"{name} has {array.ndim} dimensions: give one target, or one row of targets, for each row of X")
+    if array.size == 0:
+        raise ValueError(f"{name} has no columns, with shape {array.shape}: give at least one target for each row of X")
     flat = array.ndim == 1
     if array.ndim == 2 and array.shape[1] == 1 and (like is None or like.flat):
         array, flat = array[:, 0], True
@@ -108,13 +111,16 @@ def _inferred_loss(y: NDArray[Any]) -> Loss:
 
 def _values(y: NDArray[Any], dtype: np.dtype[Any], flat: bool, loss: Loss, name: str) -> Targets:
     try:
+        y = as_numbers(y)
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
-    except (TypeError, ValueError):
+    except OverflowError:
+        raise ValueError(f"{name} holds values too large for {dtype}: scale y") from None
+    except TypeError:
         called = loss.name.lower().replace("_", " ")
         raise ValueError(f"{name} holds what is no number: {called} needs numbers; for labels leave loss at None") from None
     if not np.isfinite(values).all():
-        if np.isfinite(y.astype(np.float64)).all():
+        if np.isfinite(y).all():
             raise ValueError(f"{name} holds values too large for {dtype}: scale y, or give dtype='float64'")
         raise ValueError(f"{name} holds NaN or infinity: leave such rows out, of X and y alike")
     if loss == Loss.POISSON and values.min() < 0:
@@ -186,7 +192,8 @@ def as_weights(
         If weights are not finite numbers from 0 on, one for each sample.
     """
     n_samples = len(targets.values)
-    weights = None if sample_weight is None else _sample_weights(sample_weight, n_samples, name)
+    called = name if by_class is None else name.replace("sample_weight", "class_weight")
+    weights = None if sample_weight is None else finite_weights(sample_weight, n_samples, name)
     if by_class is not None:
         of_samples = by_class[targets.values[:, 0].astype(np.intp)]
         weights = of_samples if weights is None else weights * of_samples
@@ -197,30 +204,8 @@ def as_weights(
     with np.errstate(over="ignore"):
         finite = np.isfinite(cast.sum(dtype=np.float64))
     if not finite:
-        raise ValueError(f"{name} holds weights too large for {dtype}: scale them, only their ratios count")
+        raise ValueError(f"{called} holds weights too large for {dtype}: scale them, only their ratios count")
     return cast
-
-
-def check_total_weight(total: float, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where the weights of all samples to train on add up to nothing, or to what has no room."""
-    limits = np.finfo(dtype)
-    if total == 0:
-        raise ValueError("sample_weight: the samples to train on have no weight together; give some a positive one")
-    if not 1e6 * float(limits.tiny) <= total <= 1e-6 * float(limits.max):
-        raise ValueError(f"sample_weight: the weights add up to {total:g}; scale them, only their ratios count")
-
-
-def _sample_weights(sample_weight: ArrayLike, n_samples: int, name: str) -> NDArray[np.float64]:
-    array = as_array(name, sample_weight)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} holds {array.dtype} values; give one number from 0 on for each sample")
-    if array.shape not in ((n_samples,), (n_samples, 1)):
-        raise ValueError(f"{name} has shape {array.shape}; give one weight for each of the {n_samples} samples")
-    weights = array.astype(np.float64).reshape(n_samples)
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if wrong.size:
-        raise ValueError(f"{name} holds {weights[wrong[0]]} for sample {wrong[0]}; give finite numbers from 0 on")
-    return weights
 
 
 def class_weights(
@@ -252,9 +237,11 @@ def class_weights(
         if label not in places:
             raise ValueError(f"class_weight: {_shown(label)} is no label of y; those are {', '.join(map(_shown, classes))}")
         try:
-            weights[places[label]] = weight
+            weights[places[label]] = number = as_float(weight)
         except (TypeError, ValueError):
             raise TypeError(f"class_weight: {weight!r} for {_shown(label)}; give a number from 0 on") from None
-        if not (np.isfinite(weights[places[label]]) and weights[places[label]] >= 0):
-            raise ValueError(f"class_weight: {weight!r} for {_shown(label)}; give a finite number from 0 on")
+        except OverflowError:
+            number = np.inf
+        if not 0 <= number < np.inf:
+            raise ValueError(f"class_weight: {shown(weight)} for {_shown(label)}; give a finite number from 0 on")
     return weights

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.batches import InMemory, Orders, Streamed, one_epoch
+from fastmlp.checks import as_float, is_truth, shown
 from fastmlp.initialise import Random
 from fastmlp.network import Network
 from fastmlp.options import Hyperparameters, Loss, Problem, Snapshot, Solver
@@ -144,8 +145,17 @@ class Evaluator:
             # Metrics such as scikit-learn's refuse what is not finite, which is no reason to lose the training.
             if predicted.dtype.kind == "f" and self._problem.loss not in OF_CLASSES and not np.isfinite(predicted).all():
                 return np.nan
-            return float(self._metric(held.y, predicted))
+            return score_by("metric", self._metric, held.y, predicted)
         return net._scored(predicted, held.y, held.weights)
+
+
+def score_by(name: str, metric: Callable[[Any, Any], float], wanted: Any, predicted: Any) -> float:
+    """What a user's function says; TypeError where that is no number."""
+    score = metric(wanted, predicted)
+    try:
+        return float(score) if is_truth(score) else as_float(score)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} returned {shown(score)}: give a function that returns a number") from None
 
 
 def checked_metric(metric: Metric, loss: Loss) -> Metric:

@@ -12,9 +12,9 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.arguments import AUTO_BATCH, in_dtype
+from fastmlp.arguments import AUTO_BATCH, check_epochs, check_parameters, in_dtype
 from fastmlp.batches import InMemory, Streamed, one_epoch
 from fastmlp.estimators.conventions import (
     CONSTRAINTS,
@@ -23,7 +23,9 @@ from fastmlp.estimators.conventions import (
     OUT_ACTIVATIONS,
     STOCHASTIC,
     activations_of,
+    check_numbers,
     check_problem,
+    epochs_to_wait,
     epochs_without_gain,
     hidden_units,
     problem_of,
@@ -65,6 +67,10 @@ class BasePerceptron(Reading):
     _checked: tuple[Any, ...] | None = None
     _no_improvement_count = 0
 
+    def _validate_params(self) -> None:
+        check_numbers(self)
+        super()._validate_params()
+
     # Training.
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]) -> None:
@@ -85,6 +91,7 @@ class BasePerceptron(Reading):
                 rows, held_rows = self._split(table)
                 table, held = table.rows(rows), table.rows(held_rows).held()
             n_samples, size, epochs = table.n_samples, self._rows_in_batch(table), int(self.max_iter)
+            check_epochs("max_iter", epochs)
             rates = optimizer.rates(epochs, n_samples, self.t_)
             in_dtype("learning_rate_init", rates, table.X.dtype)
         batches = table.batches(size, epochs, self._shuffles(), self.label_smoothing)
@@ -160,6 +167,7 @@ class BasePerceptron(Reading):
         problem = problem_of(self, (table.X.shape[1], *units, table.kind.n_outputs), table.kind.loss, waits)
         asked = (problem, self.batch_size, self.metric, dtype)
         if asked != self._checked:
+            check_parameters("hidden_layer_sizes", self.hidden_layer_sizes, problem.sizes)
             check_problem(*asked)
             self._checked = asked
         return problem
@@ -270,7 +278,7 @@ class BasePerceptron(Reading):
             evaluator=evaluator,
             keeps_best=early,
             best=self._best if early and self._best is not None else Best(),
-            patience=int(self.n_iter_no_change) + 1 if early and self.n_iter_no_change < np.inf else None,
+            patience=epochs_to_wait(self) if early and self.n_iter_no_change < np.inf else None,
             tol=float(self.tol),
             adaptive=optimizer.schedule if isinstance(optimizer.schedule, Adaptive) else None,
             callback=self.callback if teller is None else teller.beside(self.callback, early),
@@ -386,7 +394,7 @@ class BasePerceptron(Reading):
         check_is_fitted(self)
         net = self._net(self._flat(), self._sizes(), self._kind(self.n_outputs_))
         if not self._is_ready(X):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            X = self._checked_features(X)
         if not issparse(X):
             return net, net._outputs(X)
         rows = SparseRows(X)

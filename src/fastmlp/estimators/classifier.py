@@ -16,9 +16,12 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from fastmlp.checks import as_array, as_float
 from fastmlp.estimators.base import BasePerceptron
 from fastmlp.estimators.conventions import keep
 from fastmlp.estimators.documented import documented
+from fastmlp.estimators.reading import check_form, telling
+from fastmlp.label_kinds import kind_of_labels
 from fastmlp.loop import Callback
 from fastmlp.options import Loss
 from fastmlp.schedules import AnySchedule
@@ -26,6 +29,16 @@ from fastmlp.targets import Kind
 from fastmlp.validation import Metric
 
 Array = NDArray[Any]
+
+
+def _check_classes(classes: Any) -> None:
+    """Raise TypeError or ValueError where they are no labels."""
+    labels = as_array("classes", classes)
+    kind_of_labels("classes", classes, labels)
+    if labels.ndim != 1 or not labels.size:
+        raise ValueError(f"classes has shape {labels.shape}; give all labels, one after the other.")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("classes holds NaN or infinity; give labels that are finite.")
 
 
 @documented
@@ -165,9 +178,16 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         ValueError
             If an argument is not what it must be, or the weights would no longer be finite: then they stay as they were.
         """
-        if _check_partial_fit_first_call(self, classes):
-            labels = y if type_of_target(y).startswith("multilabel") else classes
-            self._label_binarizer = LabelBinarizer().fit(labels)
+        with (
+            self._undone_on_error(),
+            telling("classes", "y", lambda: classes is None or unique_labels(classes)),
+        ):
+            check_form("y", X, y)
+            if classes is not None and not hasattr(self, "classes_"):
+                _check_classes(classes)
+            if _check_partial_fit_first_call(self, classes):
+                labels = y if type_of_target(y).startswith("multilabel") else classes
+                self._label_binarizer = LabelBinarizer().fit(labels)
         self._partial_fit(X, y, sample_weight)
         return self
 
@@ -259,10 +279,12 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             labels = self.classes_.tolist()
             if not self.class_weight.keys() <= set(labels):
                 raise ValueError(f"class_weight={self.class_weight!r} has labels that y has not; those are {labels}.")
-            by_class = np.array([self.class_weight.get(label, 1.0) for label in labels], np.float64)
+            with telling("class_weight"):
+                by_class = np.array([as_float(self.class_weight.get(label, 1.0)) for label in labels])
             weights = by_class[np.searchsorted(self.classes_, y)]
         else:
-            weights = np.asarray(compute_sample_weight(self.class_weight, y))
+            with telling("class_weight"):
+                weights = np.asarray(compute_sample_weight(self.class_weight, y), np.float64)
         if not (np.isfinite(weights).all() and weights.min() >= 0):
             raise ValueError(f"class_weight={self.class_weight!r}: give finite weights from 0 on.")
         return weights

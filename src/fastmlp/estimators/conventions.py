@@ -6,10 +6,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastmlp import schedules
-from fastmlp.arguments import check_hyperparameters, dropout_shares, hidden_activations, in_dtype, pair
+from fastmlp.arguments import LARGEST, check_hyperparameters, dropout_shares, hidden_activations, in_dtype, pair
+from fastmlp.checks import shown
 from fastmlp.options import Activation, Hyperparameters, Loss, Problem, Solver
 from fastmlp.validation import Metric, checked_metric
 
@@ -61,6 +62,13 @@ CONSTRAINTS: dict[str, Any] = {
 }
 
 
+# Those that are one number.
+NUMBERS = [name for name, kinds in CONSTRAINTS.items() if Integral in kinds or Interval in map(type, kinds)]
+# Of others, such as fractions, scikit-learn's checks can make nothing. NumPy counts time spans among integers.
+NUMBER_TYPES = (int, float, np.floating, np.signedinteger, np.unsignedinteger)
+OF_ONE_ESTIMATOR = ("label_smoothing", "delta", "quantile")
+
+
 def keep(estimator: Any, parameters: dict[str, Any]) -> None:
     """Keep the arguments of ``__init__`` as they are, which is all that scikit-learn lets it do."""
     vars(estimator).update({name: value for name, value in parameters.items() if name != "self"})
@@ -92,6 +100,28 @@ def activations_of(estimator: Any, n_hidden: int) -> tuple[Activation, ...]:
     return hidden_activations(activation if isinstance(activation, str) else list(activation), n_hidden)
 
 
+def epochs_to_wait(estimator: Any) -> int:
+    """Epochs without a gain until training ends: scikit-learn waits for one more than it is told."""
+    return min(int(estimator.n_iter_no_change), LARGEST - 1) + 1
+
+
+def check_numbers(estimator: Any) -> None:
+    """Raise where scikit-learn takes for a number what is none here: a truth value, or more than there is room for.
+
+    Raises
+    ------
+    InvalidParameterError
+        Which is both a TypeError and a ValueError.
+    """
+    for name in (*NUMBERS, *OF_ONE_ESTIMATOR):
+        value, called = getattr(estimator, name, None), f"The {name!r} parameter of {type(estimator).__name__}"
+        is_number = isinstance(value, NUMBER_TYPES) and not isinstance(value, bool | np.timedelta64)
+        if isinstance(value, Real | np.timedelta64) and not is_number:
+            raise InvalidParameterError(f"{called} must be a number, got {value!r}.")
+        if isinstance(value, Integral) and abs(int(value)) > LARGEST:
+            raise InvalidParameterError(f"{called} must be smaller, got {shown(value)}.")
+
+
 def problem_of(estimator: Any, sizes: tuple[int, ...], loss: Loss, waits: bool) -> Problem:
     """What is minimised; with patience where the run itself `waits` for gains."""
     solver = Solver[estimator.solver.upper()]
@@ -111,8 +141,7 @@ def problem_of(estimator: Any, sizes: tuple[int, ...], loss: Loss, waits: bool) 
         label_smoothing=float(getattr(estimator, "label_smoothing", 0.0)),
         delta=float(getattr(estimator, "delta", 1.0)),
         quantile=float(getattr(estimator, "quantile", 0.5)),
-        # scikit-learn stops after one epoch more without a gain than it is told.
-        patience=int(estimator.n_iter_no_change) + 1 if waits and estimator.n_iter_no_change < np.inf else 0,
+        patience=epochs_to_wait(estimator) if waits and estimator.n_iter_no_change < np.inf else 0,
         tol=float(estimator.tol),
         l2_per_sample=True,
         epsilon_inside=True,

@@ -51,7 +51,7 @@ class Optimizer:
             return rates
         if isinstance(self.schedule, schedules.Adaptive):
             return np.full(epochs, self.learning_rate)
-        return schedules.rates(self.schedule, self.learning_rate_init, epochs, self.epochs, n_samples)
+        return schedules.rates(self.schedule, self.learning_rate_init, epochs, self.epochs, n_samples, "learning_rate")
 
     def _inverse(self, seen: Any) -> Any:
         assert isinstance(self.schedule, schedules.InverseScaling)

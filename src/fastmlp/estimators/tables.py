@@ -83,7 +83,7 @@ class Table:
     def held(self) -> Held:
         """The samples as ones to validate with."""
         if self.total_weight == 0:
-            raise ValueError("The samples to validate with have no weight; give others, or another random_state.")
+            raise ValueError("sample_weight: those to validate with have no weight; give others, or another random_state.")
         y = self.weighted(self.targets)
         if issparse(self.X) and is_read_in_parts(self.n_samples):
             return Held(SparseRows(self.X), np.arange(self.n_samples), y, self.y, self.weights)

@@ -80,14 +80,12 @@ def _rows_in_batch(setup: Setup) -> int:
         n_samples -= round(setup.validation * n_samples)
     if size is None:
         return n_samples
-    return min(n_samples, AUTO_BATCH if isinstance(size, str) else int(size))
+    return min(n_samples, AUTO_BATCH if isinstance(size, str) else size)
 
 
 def group_of(setup: Setup) -> tuple[Any, ...] | None:
     """What trainings have in common that can go abreast; None for one that cannot."""
     samples, problem, before = setup.samples, setup.problem, setup.before
-    if not isinstance(setup.batch_size, int | np.integer | str | None):
-        return None  # what is no number of rows is told when the training begins
     dtype, size = samples.targets.values.dtype, _rows_in_batch(setup)
     alone = (
         setup.engine != "kernels" or samples.streamed or not can_be_validated(setup) or setup.callback is not None

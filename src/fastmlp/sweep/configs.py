@@ -64,6 +64,9 @@ def expanded(configs: Any, n_draws: int | None, draw_seed: Any) -> list[Config]:
 
 
 def _of_mapping(configs: Mapping[str, Any], n_draws: int | None, draw_seed: Any) -> list[Config]:
+    for name in configs:
+        if not isinstance(name, str):
+            raise TypeError(f"configs has the name {name!r}: give train's parameters by name")
     names = sorted(configs)
     drawn = [name for name in names if hasattr(configs[name], "rvs")]
     values: dict[str, Any] = {name: configs[name] if name in drawn else _listed(name, configs[name]) for name in names}
@@ -116,7 +119,7 @@ def _different(random: Any, count: int, size: int) -> list[int]:
 
 
 def _listed(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str) or not isinstance(values, Iterable) or isinstance(values, Mapping):
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or isinstance(values, Mapping):
         raise TypeError(f"configs[{name!r}]={values!r}: give a list of values to try, or what has rvs to draw from")
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     if not listed:

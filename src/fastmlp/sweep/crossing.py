@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import random_source, whole
+from fastmlp.checks import as_array
 from fastmlp.initialise import Random
-from fastmlp.inputs import as_matrix, is_streamed, working_dtype
+from fastmlp.inputs import as_matrix, check_lengths, is_streamed, working_dtype
+from fastmlp.label_kinds import kind_of_labels
 from fastmlp.network import Network
 from fastmlp.options import Loss
 from fastmlp.sweep.many import train_many
 from fastmlp.sweep.result import Sweep
 from fastmlp.sweep.rows import row_numbers
 from fastmlp.targets import named_loss
+from fastmlp.validation import score_by
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -138,7 +141,9 @@ def cross_validate(
         raise TypeError(f"scoring={scoring!r}: give a function of (y_true, y_pred), or None")
     dtype = working_dtype(X, config.get("dtype"))
     features: Any = X if is_streamed(X, dtype) else as_matrix(X, dtype)
-    targets = np.asarray(y)
+    targets = as_array("y", y)
+    check_lengths(features.shape[0], targets.shape[0] if targets.ndim else 0)
+    kind_of_labels("y", y, targets)
     folds = _folds(cv, features, targets, config.get("loss"), split_seed)
     nets = train_many(features, y, [{} for _ in folds], rows=[train for train, _ in folds], **{**config, **sweep})
     outputs, scores = [], []
@@ -148,7 +153,8 @@ def cross_validate(
         outputs.append(net._outputs(np.asarray(features[test], dtype)))
         predicted = net._predicted(outputs[-1])
         wanted = targets[test].reshape(predicted.shape)
-        scores.append(float(scoring(wanted, predicted)) if scoring else net._scored(predicted, wanted, None))
+        scored = score_by("scoring", scoring, wanted, predicted) if scoring else net._scored(predicted, wanted, None)
+        scores.append(scored)
     return CrossValidation(np.array(scores), folds, nets, len(targets), outputs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Ensemble(Predictor):
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
+        if not isinstance(networks, Iterable):
+            raise TypeError(f"networks={networks!r}: give a list of Networks")
         self.networks = tuple(networks)
         if not self.networks:
             raise ValueError("networks is empty: give at least one Network")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.arguments import real, whole
+from fastmlp.arguments import real, truth, whole
 from fastmlp.progress import counting
 from fastmlp.samples import Source
 from fastmlp.sweep.configs import Config, check_names, expanded, settle_seeds
@@ -95,6 +95,7 @@ def train_many(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r}: give a function, or None")
     halt = Halt(math.inf if max_seconds is None else real("max_seconds", max_seconds, 0, above=True))
+    truth("progress", progress)
     check_names(common)
     nets = expanded(configs, n_draws, draw_seed)
     chosen = checked_rows(rows, len(nets), y)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.inputs import as_array
+from fastmlp.checks import as_array
 
 Rows = list[NDArray[np.intp]] | None
 

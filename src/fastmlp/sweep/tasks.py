@@ -128,26 +128,28 @@ class Setups:
         Of what is checked when a training begins the first nets tell, up to one with which nothing is wrong.
         """
         messages = {str(outcome.error) for outcome in failed}
+        rows: list[NDArray[np.intp] | None] = [None]
         for task in tasks:
             try:
                 _check_beginning(task.setup)
             except Exception as error:
                 messages.add(str(error))
+                # Messages may say how many rows there are.
+                rows.append(task.setup.samples.chosen)
                 continue
             break
-        if not messages:
-            return
-        try:
-            _check_beginning(set_up(self._source, self._asked))
-        except Exception as ours:
-            if str(ours) in messages:
-                raise
+        for chosen in rows[:2] if messages else ():
+            try:
+                _check_beginning(set_up(self._source, self._asked, chosen))
+            except Exception as ours:
+                if str(ours) in messages:
+                    raise
 
 
 def _clipped(setup: Setup) -> Setup:
     """The training without a batch size above the samples: no thread must warn of that, and not for each net."""
     size, n_samples = setup.batch_size, setup.samples.n_samples
-    if isinstance(size, int | np.integer) and size > n_samples and not isinstance(setup.validation, float):
+    if isinstance(size, int) and size > n_samples and not isinstance(setup.validation, float):
         rows_per_batch(size, n_samples)
         setup.batch_size = None
     return setup
