@@ -75,7 +75,6 @@ class Job:
     given out and over when to stop if the run `keeps_best`. `interrupts` tell of Ctrl-C, which ends the training between
     two chunks. With `keep`, chunks end where epochs do. `explain` tells, of a training that diverged after so many epochs,
     the cause and the remedy; `start` are the parameters it began with.
->>>>>>> 4a9fc83 (A training that diverges names the cause and the remedy, and gives out no weights that overflowed unseen)
     """
 
     run: Any

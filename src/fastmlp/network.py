@@ -26,8 +26,6 @@ STATUSES = (
 )  # fmt: skip
 
 
-
-
 # Of a power of 2 that is a float64 with room above it.
 LARGEST_EXPONENT = 1000
 

@@ -11,7 +11,8 @@ import numpy as np
 
 import fastmlp
 from fastmlp.command_line import make_writable
-from fastmlp.kernels import jit, vectors
+from fastmlp.kernels import vectors
+from fastmlp.kernels.cache import cache_folder
 from fastmlp.kernels.run import available_cores
 from fastmlp.machine import cpu_name, versions
 
@@ -39,7 +40,9 @@ def facts() -> dict[str, Any]:
 
 def cache() -> dict[str, Any]:
     """Where compiled kernels are kept, and why not if that is so."""
-    folder, error = jit.cache_folder(), ""
+    folder, error = cache_folder(), ""
+    if folder is None:
+        return {"folder": "nowhere", "usable": False, "error": "there is no home folder"}
     try:
         make_writable(folder)
     except OSError as found:

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fastmlp.check.checks import DIFFERENCES, Row
-from fastmlp.check.facts import at_home, lines
-from fastmlp.kernels.jit import LANES_VARIABLE
+from fastmlp.check.facts import lines
+from fastmlp.kernels.cache import LANES_VARIABLE
 
 # Columns of all sections stand below each other.
 WIDTH, WHAT, NUMBER, VERDICT = 80, 36, 8, 7
@@ -96,7 +96,7 @@ def advice(found: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     narrower = [f"{LANES_VARIABLE}={fewer} fastmlp check" for fewer in (8, 4) if fewer < lanes]
     steps = [
         'Until it is clear, train with engine="reference": plain NumPy, which is slow, and whose own checks held.',
-        f"Remove the folder {at_home(found['cache']['folder'])}, where compiled kernels are kept, and check again.",
+        "Remove the compiled kernels, which are made anew, and check again: fastmlp cache --clear.",
     ]
     if forced:
         steps.append(f"{LANES_VARIABLE}={forced} is set: check without it.")
