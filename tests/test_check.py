@@ -234,7 +234,7 @@ def test_a_failure_is_told_with_what_to_do(monkeypatch, tmp_path):
     assert "- adam, wide net, float64 (two steps, by the reference): " in result.output
     (line,) = [line for line in result.output.splitlines() if line.startswith("tanh ")]
     assert line.rstrip().endswith("FAILED")
-    for said in ('engine="reference"', "Remove the folder", "Report it, with all of this output"):
+    for said in ('engine="reference"', "fastmlp cache --clear", "Report it, with all of this output"):
         assert said in result.output
     assert ("FASTMLP_LANES=4 fastmlp check" in result.output) == (facts()["lanes"]["float32"] > 4)
 

@@ -59,7 +59,8 @@ HEADER = record(
         "errors": list_of(row_of(whole(), text, text)),
         "kinds": list_of(_KIND),
         "labels": list_of(LABELS),
-    }
+    },
+    {"messages": list_of(row_of(whole(), text))},
 )
 
 
@@ -161,6 +162,9 @@ def _check(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     failed = [place for place, _, _ in header["errors"]]
     if len(set(failed)) < len(failed) or max(failed, default=-1) >= n_nets:
         raise HeaderError(f"errors are of the nets {shown(failed)}, of {n_nets}, and some stand there twice")
+    told = [place for place, _ in header.get("messages", [])]
+    if len(set(told)) < len(told) or max(told, default=-1) >= n_nets:
+        raise HeaderError(f"messages are of the nets {shown(told)}, of {n_nets}, and some stand there twice")
     check_labels(labels)
     for place, kind in enumerate(kinds):
         if kind["labels"] is not None:
