@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from datetime import date
 
 import numpy as np
 import pytest
@@ -321,7 +322,7 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch):
 
 def test_labels_that_cannot_be_saved(blobs, tmp_path):
     X, y = blobs
-    sweep = train_many(X, np.array(["2020-01-01", "2021-01-01"], "M8[D]")[y % 2], [{}], hidden=2, epochs=1)
+    sweep = train_many(X, np.array([date(2020, 1, 1), date(2021, 1, 1)])[y % 2], [{}], hidden=2, epochs=1)
     with pytest.raises(TypeError, match="cannot be saved: use numbers, truth values or strings"):
         sweep.save(tmp_path / "sweep")
     assert list(tmp_path.iterdir()) == []

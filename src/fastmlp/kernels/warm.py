@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -53,6 +53,24 @@ def entries(dtype: np.dtype[Any]) -> list[Entry]:
         Entry(f"run_abreast {dtype}", run_abreast, partial(_train_abreast, dtype)),
         Entry(f"predict {dtype}", predict, partial(_predict, dtype)),
     ]
+
+
+# Entry points that are known to be ready.
+_READY: set[str] = set()
+
+
+def are_ready(names: Iterable[str]) -> bool:
+    """Whether entry points of these names need no compiling and no reading from disk any more."""
+    return _READY.issuperset(names)
+
+
+def make_ready(names: Collection[str]) -> None:
+    """Compile entry points by their names, or read them from disk."""
+    for dtype in (np.float32, np.float64):
+        for entry in entries(np.dtype(dtype)):
+            if entry.name in names and entry.name not in _READY:
+                entry.warm()
+                _READY.add(entry.name)
 
 
 def _problem(sizes: tuple[int, ...]) -> Problem:

@@ -115,6 +115,11 @@ class Group:
         """Roughly the multiplications of their trainings, as a net alone has them."""
         return COST_ABREAST * sum(task.cost for task in self.tasks)
 
+    @property
+    def kernels(self) -> set[str]:
+        """The entry points that they call."""
+        return {"draw_orders", f"run_abreast {self.rows.dtype}"}
+
     def run(self, halted: Halted) -> list[Outcome]:
         """Train them."""
         begin = time.perf_counter()

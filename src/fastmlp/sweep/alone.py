@@ -35,6 +35,11 @@ class Suspects:
         """What they cost, in the unit of their tasks."""
         return sum(task.cost for task in self._tasks)
 
+    @property
+    def kernels(self) -> set[str]:
+        """None: they are not tried here."""
+        return set()
+
     def run(self, halted: Halted) -> list[Outcome]:
         """Try them."""
         begin = time.perf_counter()

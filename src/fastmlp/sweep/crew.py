@@ -23,6 +23,10 @@ class Piece(Protocol):
     def cost(self) -> float:
         """What it costs, in whatever unit."""
 
+    @property
+    def kernels(self) -> set[str]:
+        """The names of the entry points that it calls; see :mod:`fastmlp.kernels.warm`."""
+
     def run(self, halted: Halted) -> list[Outcome]:
         """Do it."""
 

@@ -64,6 +64,16 @@ class Task:
         weights = sum(a * b for a, b in pairwise(sizes))
         return float(weights + 8 * sum(sizes[1:])) * self.setup.samples.n_chosen * epochs
 
+    @property
+    def kernels(self) -> set[str]:
+        """The entry points that it calls; those with which a metric predicts are left to it."""
+        if self.setup.engine != "kernels":
+            return set()
+        from fastmlp.kernels.blocks import is_wide
+
+        run = "run_slabs" if is_wide(self.setup.problem.sizes) else "run_blocks"
+        return {"draw_orders", f"{run} {self.setup.samples.targets.values.dtype}"}
+
     def run(self, halted: Halted) -> list[Outcome]:
         """Train the net."""
         return [outcome_of(self.place, lambda: draw(self.setup), halted)]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
+from fastmlp.interrupts import left_to_finish
 from fastmlp.loop import Halted
 from fastmlp.samples import Source
 from fastmlp.sweep.configs import Config
@@ -99,12 +100,20 @@ def cores() -> int:
 
 
 def crew_of(tasks: Sequence[Task], threads: int | None, halted: Halted, tells: bool = True) -> Crew:
-    """A crew that trains these nets, here or on a worker, on so many threads or one for each core; see :class:`Crew`."""
+    """A crew that trains these nets, here or on a worker, on so many threads or one for each core; see :class:`Crew`.
+
+    What it will call is compiled here, before it begins: Ctrl-C is heard meanwhile.
+    """
+    from fastmlp.kernels.warm import are_ready, make_ready
     from fastmlp.sweep.abreast import pieces_of
 
     if threads is None:
         threads = 1 if sum(task.cost for task in tasks) < LEAST_COST * len(tasks) else cores()
-    return Crew(pieces_of(tasks), threads, halted, tells)
+    pieces = pieces_of(tasks)
+    wanted = set().union(*(piece.kernels for piece in pieces))
+    if not are_ready(wanted):
+        left_to_finish(lambda: make_ready(wanted))
+    return Crew(pieces, threads, halted, tells)
 
 
 def train_tasks(tasks: Sequence[Task], threads: int, halted: Halted) -> list[Outcome]:
