@@ -2,11 +2,12 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 
-from fastmlp import batches, inputs, load, loop, schedules, train
+from fastmlp import batches, inputs, load, loop, schedules, train, train_many
 
 by_engine = pytest.mark.parametrize("engine", ["kernels", "reference"])
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -91,6 +92,33 @@ def test_pieces_give_the_bits_of_the_whole(blobs, options, dtype, engine):
         assert bits(net) == bits(whole)
         assert net.n_epochs == whole.n_epochs
     assert net.status == whole.status
+
+
+@by_dtype
+@by_engine
+@pytest.mark.parametrize("abreast", [False, True])
+def test_what_diverges_at_once_gives_the_net_of_the_whole(curve, abreast, dtype, engine):
+    """The last whose objective was finite comes before the last update, which the first piece made."""
+    X, y = curve
+    options = {
+        "solver": "sgd", "learning_rate": 9.0, "activation": "identity", "batch_size": None, "dtype": dtype,
+        "engine": engine,
+    }  # fmt: skip
+
+    def trained(epochs, **more):
+        if abreast and engine == "kernels":
+            return train_many(X, y, [{}] * 3, hidden=4, epochs=epochs, **options, **more)[0]
+        return train(X, y, 4, epochs=epochs, **options, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = trained(9, seed=1)
+        first = trained(whole.n_epochs, seed=1)
+        net = trained(9, start=first)
+    assert whole.n_epochs > 1
+    assert (whole.status, first.status, net.status) == ("diverged", "finished", "diverged")
+    assert bits(net) == bits(whole)
+    assert first.params.tobytes() != whole.params.tobytes()
 
 
 @by_dtype

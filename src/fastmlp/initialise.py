@@ -25,6 +25,8 @@ NAMES = ("glorot_uniform", *NORMALS)
 MOST_REMEMBERED = 4096
 # Keys are drawn below this.
 KEYS = 1 << 62
+# Where some of them stand among the numbers that they have ready, and how many those are.
+PLACES = {"MT19937": ("pos", 624), "Philox": ("buffer_pos", 4)}
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -45,6 +47,11 @@ class Remembered:
             self._source, self._state = type(random.bit_generator), random.bit_generator.state
         else:
             self._state = dict(random.get_state(legacy=False))
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it is a RandomState."""
+        return self._source is None
 
     def restored(self) -> Random:
         """A source that draws what the remembered one drew next."""
@@ -71,11 +78,11 @@ class Remembered:
         TypeError
             If its bit generator is not one of NumPy's own.
         """
-        if self._state["bit_generator"] not in BIT_GENERATORS:
-            raise TypeError(
-                f"the state of a {self._state['bit_generator']} cannot be written: use a generator of NumPy's own"
-            )
-        return {"legacy": self._source is None, "state": _listed(self._state)}
+        name, legacy = self._state["bit_generator"], self.is_legacy
+        if name not in BIT_GENERATORS or (legacy and name != "MT19937"):
+            where = "in a RandomState " if legacy else ""
+            raise TypeError(f"the state of a {name} {where}cannot be written: use a generator of NumPy's own")
+        return {"legacy": legacy, "state": _listed(self._state)}
 
     @classmethod
     def of(cls, described: dict[str, Any]) -> Remembered:
@@ -89,12 +96,18 @@ class Remembered:
         name, legacy = described["state"]["bit_generator"], described["legacy"]
         if name not in BIT_GENERATORS or (legacy and name != "MT19937"):
             raise ValueError(f"{name!r} is no bit generator of NumPy's own")
-        source = getattr(np.random, name)
-        state = _unlisted(described["state"], np.uint32 if name == "MT19937" else np.uint64)
-        remembered = cls(np.random.RandomState() if legacy else np.random.Generator(source()))
-        remembered._state = state
-        # What NumPy does not take is refused here.
-        remembered.restored()
+        remembered = cls(np.random.RandomState() if legacy else np.random.Generator(getattr(np.random, name)()))
+        # Places in memory that NumPy does not check.
+        place, last = PLACES.get(name, ("", 0))
+        where = described["state"]["state"]["pos"] if place == "pos" else described["state"].get(place, 0)
+        if type(where) is not int or not 0 <= where <= last:
+            raise ValueError(f"{place}={where!r} is no place in the numbers of {name}")
+        try:
+            remembered._state = _unlisted(described["state"], np.uint32 if name == "MT19937" else np.uint64)
+            # What NumPy does not take is refused here.
+            remembered.restored()
+        except (IndexError, OverflowError, AttributeError) as error:
+            raise ValueError(f"no state of {name} ({error})") from None
         return remembered
 
 

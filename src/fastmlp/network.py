@@ -304,8 +304,8 @@ class Network(Predictor):
         ----------
         path : where; an existing file is replaced.
         training : whether to keep what another training needs to go on from this one as if there had been no end: the
-            solver's state, that of the random numbers, the samples held out, the best net so far. The file grows by one to
-            four times the parameters.
+            solver's state, that of the random numbers, the samples held out, the best net so far. The file grows by two to
+            five times the parameters.
 
         Returns
         -------

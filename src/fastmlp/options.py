@@ -100,6 +100,7 @@ class Snapshot(NamedTuple):
 
     `params` and each row of `moments` are flat, as in :class:`fastmlp.Network`; `step` counts the updates, `key` is that of
     the dropout, `best_loss` and `stalled` belong to the patience. `penalties` are the kernels' own sums over the weights.
+    `previous` are the parameters before the last update, to be given out where the objective is not finite after it.
     """
 
     params: NDArray[Any]
@@ -109,6 +110,7 @@ class Snapshot(NamedTuple):
     best_loss: float = math.inf
     stalled: int = 0
     penalties: NDArray[Any] | None = None
+    previous: NDArray[Any] | None = None
 
 
 class Status(IntEnum):

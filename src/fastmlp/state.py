@@ -76,7 +76,9 @@ class Before:
         """Go on from the net's parameters where these are not the ones that its training left."""
         left = state.run.params if state.best.params is None else state.best.params
         if not np.array_equal(net.params, left):
-            state.run = state.run._replace(params=net.params.copy(), penalties=None, best_loss=np.inf, stalled=0)
+            state.run = state.run._replace(
+                params=net.params.copy(), penalties=None, previous=None, best_loss=np.inf, stalled=0
+            )
             state.best, state.start = Best(), None
 
     def dtype(self, dtype: Any) -> Any:
@@ -117,12 +119,12 @@ class Before:
             return
         if state.n_rows != n_rows:
             state.held_out, state.best = None, Best()
-            state.run = state.run._replace(best_loss=np.inf, stalled=0)
+            state.run = state.run._replace(best_loss=np.inf, stalled=0, previous=None)
             state.order = np.empty(0, np.int32)
         if state.best.params is not None and state.best.params.dtype != dtype:
             state.best = Best()
         if _objective(problem) != _objective(state.problem):
-            state.run = state.run._replace(best_loss=np.inf, stalled=0)
+            state.run = state.run._replace(best_loss=np.inf, stalled=0, previous=None)
 
     def check_validation(self, validation: Any, metric: str, validated: tuple[Any, ...] | None) -> None:
         """Refuse scores that cannot be compared; drop those of other samples.

@@ -177,6 +177,8 @@ class AbreastRun:
                 self._rows(self._state.moments, place * size)[:, lane] = moment
             if start.penalties is not None and start.penalties.size == 2 * PAD:
                 self._squares[:, lane] = start.penalties[: self.lanes]
+            if start.previous is not None:
+                self._rows(self._state.params, size)[:, lane] = start.previous
         self._vector(LANE_BEST)[:] = [start.best_loss for start in starts]
         self._vector(LANE_STALLED)[:] = [start.stalled for start in starts]
 
@@ -268,7 +270,7 @@ class AbreastRun:
 
     def snapshots(self) -> list[Snapshot]:
         """What each net has reached, as the run of a net alone has it; exact at the end of an epoch."""
-        params = self.params()
+        params, previous = self.params(), self.previous_params()
         penalties = np.zeros((self.lanes, 2 * PAD), params.dtype)
         penalties[:, : self.lanes] = self._squares.T
         penalties[:, PAD] = np.abs(params[:, : self._n_weights], dtype=np.float64).sum(axis=1)
@@ -280,7 +282,7 @@ class AbreastRun:
         waiting = np.where((patience > 0) & (stalled >= patience), 0, stalled).tolist()
         best, step = self._vector(LANE_BEST).tolist(), int(self._state.cursor[STEP])
         return [
-            Snapshot(params[lane], moments[lane], step, 0, best[lane], int(waiting[lane]), penalties[lane])
+            Snapshot(params[lane], moments[lane], step, 0, best[lane], int(waiting[lane]), penalties[lane], previous[lane])
             for lane in range(self.lanes)
         ]
 

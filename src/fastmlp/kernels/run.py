@@ -140,6 +140,8 @@ class Run:
         for place, moment in enumerate(() if start.moments is None else start.moments):
             self._state.moments[place * size :][: self._n_parameters] = in_groups(self._net, moment)
         begin_with(self._net, self._state, start.params, start.penalties)
+        if start.previous is not None:
+            self._state.params[size : size + self._n_parameters] = in_groups(self._net, start.previous)
 
     @staticmethod
     def draw_orders(keys: NDArray[np.int64], epoch: int, rows: NDArray[np.int32], orders: NDArray[np.int32]) -> None:
@@ -170,7 +172,7 @@ class Run:
             penalties[size] = np.abs(self.params[: self._net.n_weights], dtype=np.float64).sum()
         return Snapshot(
             self.params, self._moments(), int(cursor[STEP]), int(cursor[KEY]), float(self._state.running[BEST_LOSS]),
-            int(cursor[STALLED]), penalties,
+            int(cursor[STALLED]), penalties, self.previous_params,
         )  # fmt: skip
 
     def _moments(self) -> NDArray[Any]:

@@ -51,7 +51,8 @@ class Run:
     ) -> None:
         self.problem, self.X, self.y, self.order = problem, X, y, order
         self.n_samples, self.batch_size = n_samples, batch_size
-        self.params, self.previous_params = start.params.copy(), start.params.copy()
+        self.params = start.params.copy()
+        self.previous_params = (start.params if start.previous is None else start.previous).copy()
         self.moments = np.zeros((MOMENTS[problem.solver], start.params.size), start.params.dtype)
         if start.moments is not None:
             self.moments[...] = start.moments
@@ -94,8 +95,9 @@ class Run:
     def snapshot(self) -> Snapshot:
         """What has been reached; exact at the end of an epoch."""
         return Snapshot(
-            self.params.copy(), self.moments.copy(), self._step, self._key, float(self._best_loss), self._stalled
-        )
+            self.params.copy(), self.moments.copy(), self._step, self._key, float(self._best_loss), self._stalled,
+            previous=self.previous_params.copy(),
+        )  # fmt: skip
 
     @property
     def gradient(self) -> Array:
