@@ -46,8 +46,8 @@ class Lbfgs(Loop):
         self.result: Any = None
 
     def origin(self) -> tuple[NDArray[Any], int]:
-        """The parameters that the iterations began with, and how many there were."""
-        return self.start, self._iterations
+        """The parameters that the iterations began with, and how many there were, those not yet made again among them."""
+        return self.start, max(self._iterations, self._again)
 
     @property
     def done(self) -> int:
@@ -75,7 +75,7 @@ class Lbfgs(Loop):
     def _minimise(self) -> None:
         from scipy.optimize import minimize
 
-        self._iterations, self._objective = 0, None
+        self._iterations, self._objective, self._largest = 0, None, 0.0
         self.result = result = minimize(
             self._objective_and_gradient,
             self.start.astype(np.float64),
@@ -90,8 +90,10 @@ class Lbfgs(Loop):
             self.status = "converged" if result.success else "stopped early"
             # Where the line search ends because there is no more precision, there is nothing to be done about it.
             if result.status == OUT_OF_EVALUATIONS:
+                first = self.job.first
                 self.notice = (
-                    f"L-BFGS stopped after {self.done} of {len(self.rates)} iterations, for max_fun={self._max_fun}"
+                    f"L-BFGS stopped after {first + self.done} of {first + len(self.rates)} iterations, for "
+                    f"max_fun={self._max_fun}"
                 )
 
     def _objective_and_gradient(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

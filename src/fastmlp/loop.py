@@ -171,7 +171,8 @@ class Loop:
     def is_halted(self) -> bool:
         """Whether there is no time left, or somebody has said that it is enough; the status says which."""
         status = "out of time" if time.perf_counter() - self._begin > self.job.max_seconds else self.job.halted()
-        status = "interrupted" if self.job.interrupts.heard else status
+        # After the last epoch there is nothing left to be cut off.
+        status = "interrupted" if self.job.interrupts.heard and self.done < len(self.rates) else status
         self.status = status or self.status
         return status is not None
 
@@ -278,6 +279,10 @@ class Loop:
         """What to warn the user of."""
         if self.job.interrupts.heard and self.status != "interrupted":
             return f"interrupted when training had ended ({self.status}): this is the whole of it"
+        return self.how_it_ended()
+
+    def how_it_ended(self) -> str | None:
+        """What the end itself gives reason to warn of, whenever Ctrl-C was heard."""
         epoch, epochs = self.job.first + self.done + 1, self.job.first + len(self.rates)
         kept = self._kept if self.job.best.params is None else BEST
         if self.status == "interrupted":
