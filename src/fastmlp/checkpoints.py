@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +21,20 @@ from numpy.typing import NDArray
 
 import fastmlp
 from fastmlp.initialise import Random, Remembered, start_params
+from fastmlp.inputs import BYTES_CHECKED_AT_ONCE
 from fastmlp.loop import Loop
 from fastmlp.network import Network
 from fastmlp.notices import warn
-from fastmlp.schedules import Adaptive, named
+from fastmlp.samples import Samples
+from fastmlp.schedules import Adaptive, InverseScaling, named
 from fastmlp.setup import Setup
+from fastmlp.stored_state import described_state
+from fastmlp.validation import Held, Metric
 
 # How often what has been reached is kept in memory, beside the times that it is written.
 SECONDS_IN_MEMORY = 1.0
+# And the most of the time that this may take.
+LARGEST_SHARE = 0.02
 # A call that ended so has not done all it was asked for.
 UNFINISHED = ("interrupted", "out of time")
 DIGEST = "blake2b:"
@@ -62,8 +69,8 @@ class Checkpoint:
         """Whether it is time to write."""
         return time.monotonic() - self._written >= self.seconds
 
-    def read(self) -> Reached | None:
-        """What an earlier call has reached, or None where there was none.
+    def read(self, setup: Setup) -> Reached | None:
+        """What an earlier call, set up so, has reached, or None where there was none.
 
         Raises
         ------
@@ -79,13 +86,14 @@ class Checkpoint:
             kept = header.get("checkpoint")
             if kept is None:
                 raise ValueError(f"{self.path}: the file holds a net, but no checkpoint; give another one")
-            reached = Reached(net, kept["message"], Remembered.of(kept["random"]), kept["ended"])
             self._check(kept["call"])
+            reached = Reached(net, kept["message"], Remembered.of(kept["random"]), kept["ended"])
+            _check_fits(reached, setup)
         except (OSError, ValueError) as error:
             raise ValueError(f"checkpoint: {error}, or delete it to begin anew") from None
         except (KeyError, TypeError, AttributeError):
             raise ValueError(f"checkpoint: {self.path} is damaged; delete it to begin anew") from None
-        if kept.get("version") != fastmlp.__version__:
+        if kept.get("version") != fastmlp.__version__ and not reached.ended:
             warn(
                 f"checkpoint={str(self.path)!r} was written by fastmlp {kept.get('version')}, and this is "
                 f"{fastmlp.__version__}: the bits may differ from those of a training without a break",
@@ -97,7 +105,7 @@ class Checkpoint:
         """Raise ValueError where the file is of another call."""
         for name, ours in self.call.items():
             if ours != theirs.get(name):
-                is_digest = isinstance(ours, str) and ours.startswith(DIGEST)
+                is_digest = any(isinstance(one, str) and one.startswith(DIGEST) for one in (ours, theirs.get(name)))
                 what = f"another {name}" if is_digest else f"{name}={theirs.get(name)!r}, this one has {ours!r}"
                 raise ValueError(f"{self.path} is of a training with {what}; ask for the same, give another file")
 
@@ -112,10 +120,11 @@ class Checkpoint:
         }  # fmt: skip
         try:
             save(net, self.path, training=net._training is not None, checkpoint=kept)
-        except OSError as error:
-            if not self._has_failed:
-                warn(f"checkpoint={str(self.path)!r} cannot be written ({error}); training goes on", RuntimeWarning)
-            self._has_failed = True
+        except (OSError, MemoryError) as error:
+            had_failed, self._has_failed = self._has_failed, True
+            if not had_failed:
+                why = str(error) or type(error).__name__
+                warn(f"checkpoint={str(self.path)!r} cannot be written ({why}); training goes on", RuntimeWarning)
 
 
 class Keeper:
@@ -130,73 +139,136 @@ class Keeper:
 
     def __init__(self, checkpoint: Checkpoint, random: Random, reach: Callable[[Loop], Network]) -> None:
         self._checkpoint, self._random, self._reach = checkpoint, random, reach
+        # What is not in the file yet.
         self._kept: tuple[Network, Remembered] | None = None
-        self._kept_at = -math.inf
+        self._next = -math.inf
 
     def __call__(self, loop: Loop) -> None:
         """Keep what has been reached at the end of an epoch, if it is time to."""
         is_due = self._checkpoint.is_due()
-        if not is_due and time.monotonic() - self._kept_at < SECONDS_IN_MEMORY:
-            return
-        self._take(loop)
+        if is_due or time.monotonic() >= self._next:
+            self._take(loop)
         if is_due:
-            self._write()
+            self.rescue()
 
     def _take(self, loop: Loop) -> None:
+        # Of what is about to diverge the next update decides what is given out.
+        if not np.isfinite(loop.run.params).all():
+            return
+        begin = time.monotonic()
         with loop.job.batches.settled(loop.run.done):
             net = self._reach(loop)
             if net._training is None:
                 return
             net.status = "interrupted"
-            self._kept, self._kept_at = (net, Remembered(self._random)), time.monotonic()
+            self._kept = net, Remembered(self._random)
+        now = time.monotonic()
+        self._next = now + max(SECONDS_IN_MEMORY, (now - begin) / LARGEST_SHARE)
 
-    def _write(self, message: str | None = None) -> None:
-        if self._kept is not None:
-            self._checkpoint.write(*self._kept, message)
+    def rescue(self) -> None:
+        """Write what is in memory alone, whatever comes next."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._checkpoint.write(*kept)
 
-    def end(self, loop: Loop, net: Network, message: str | None) -> None:
+    def end(self, loop: Loop, net: Network) -> None:
         """Write how it ended: the whole of it, or, where more was asked for, the last that can be gone on from."""
         if loop.status not in UNFINISHED:
-            self._checkpoint.write(net, Remembered(self._random), message, ended=True)
+            self._checkpoint.write(net, Remembered(self._random), loop.how_it_ended(), ended=True)
             return
         if loop.is_at_end_of_epoch:
             self._take(loop)
-        self._write()
+        self.rescue()
 
 
-def described_call(setup: Setup, seed: Any, validated: tuple[Any, ...] | None, rates: NDArray[Any]) -> dict[str, Any]:
+def described_call(setup: Setup, seed: Any, held: Held | None, rates: NDArray[Any]) -> dict[str, Any]:
     """What the bits of a training hang on, by the names of parameters, as JSON has it; of large things digests.
 
-    `seed` is what :func:`described_seed` made of it before anything was drawn.
+    Those come first that decide how others are read. `seed` is what :func:`described_seed` made of it before anything was
+    drawn, and `held` what there is to validate with.
+
+    Raises
+    ------
+    TypeError
+        If there are labels, or random numbers to go on with, that cannot be written.
     """
-    problem, samples, schedule, start = setup.problem, setup.samples, named(setup.schedule, setup.epochs), setup.before.net
-    init = setup.init if isinstance(setup.init, str) else _digest(start_params(setup.init, problem.sizes, _NOBODY))
+    from fastmlp.storage import described_labels
+
+    problem, samples, targets = setup.problem, setup.samples, setup.samples.targets
+    schedule = named(setup.schedule, setup.epochs)
     call = {
-        "X": _digest(samples.sample),
-        "y": _digest(samples.targets.values) + repr(samples.targets.kind.classes),
+        "dtype": str(targets.values.dtype),
+        "engine": setup.engine,
+        "loss": problem.loss.name.lower(),
         "hidden": problem.sizes[1:-1],
         "activation": [activation.name.lower() for activation in problem.activations],
-        "loss": problem.loss.name.lower(),
         "solver": problem.solver.name.lower(),
         # Without validation the kernels see to the patience.
         **problem.hyperparameters._replace(patience=setup.patience or 0)._asdict(),
         "dropout": problem.dropout,
         "learning_rate": setup.learning_rate,
         "epochs": setup.epochs,
-        "schedule": repr(schedule) if isinstance(schedule, Adaptive) else _digest(rates),
+        # Those of the others are not of the epoch alone.
+        "schedule": repr(schedule) if isinstance(schedule, Adaptive | InverseScaling) else _digest(rates),
         "batch_size": setup.batch_size,
         "shuffle": setup.shuffle,
-        "init": init,
-        "seed": seed,
-        "dtype": str(samples.targets.values.dtype),
-        "sample_weight or class_weight": None if samples.weights is None else _digest(samples.weights),
-        "validation or metric": validated,
         "max_fun": setup.max_fun,
-        "start": None if start is None else _digest(start.params, start.loss_curve),
-        "engine": setup.engine,
+        "seed": seed,
+        "start": None if setup.before.net is None else _digest(*_parts_of(setup.before.net)),
+        "init": _described_init(setup),
+        "X": _digest(*_rows_of(samples)),
+        "y": _digest(targets.values, json.dumps(described_labels(targets.kind.classes))),
+        "sample_weight or class_weight": None if samples.weights is None else _digest(samples.weights),
+        "validation": _described_validation(setup, held),
+        "metric": None if held is None else _name(setup.metric),
     }
     # As it comes back from a file.
-    return dict(json.loads(json.dumps(call, default=np.generic.item)))
+    return dict(json.loads(json.dumps(call, default=_plain)))
+
+
+def _described_init(setup: Setup) -> str | None:
+    if setup.before.net is not None:
+        return None
+    if isinstance(setup.init, str):
+        return setup.init
+    # Given arrays leave nothing to draw.
+    return _digest(start_params(setup.init, setup.problem.sizes, np.random.RandomState()))
+
+
+def _described_validation(setup: Setup, held: Held | None) -> float | str | None:
+    """A share as it is, since the rows hang on the seed; of samples apart a digest."""
+    if held is None:
+        return None
+    return float(setup.validation) if setup.samples.held is not None else _digest(held.X, held.targets)
+
+
+def _name(metric: Metric) -> str:
+    """What a metric is called; of functions no more is known from one process to another."""
+    return (
+        metric if isinstance(metric, str) else f"the function {getattr(metric, '__qualname__', type(metric).__qualname__)}"
+    )
+
+
+def _rows_of(samples: Samples) -> Iterator[NDArray[Any] | str]:
+    """X as it is read: whole, or some rows at a time of what is streamed."""
+    if not samples.streamed:
+        yield samples.sample
+        return
+    yield f"{samples.X.dtype.str} {samples.X.shape}"
+    at_once = max(1, BYTES_CHECKED_AT_ONCE // (samples.X.shape[1] * samples.X.dtype.itemsize))
+    for start in range(0, samples.X.shape[0], at_once):
+        yield np.asarray(samples.X[start : start + at_once])
+
+
+def _parts_of(net: Network) -> Iterator[NDArray[Any] | str]:
+    """All of a net that a training can go on from."""
+    yield from (
+        part for part in (net.params, net.loss_curve, net.validation_curve, net.validation_scores) if part is not None
+    )
+    if net._training is not None:
+        header, arrays = described_state(net._training)
+        yield json.dumps(header, sort_keys=True, default=_plain)
+        yield from arrays.values()
 
 
 def described_seed(seed: int | Random | None) -> Any:
@@ -206,13 +278,30 @@ def described_seed(seed: int | Random | None) -> Any:
     return DIGEST + hashlib.blake2b(json.dumps(Remembered(seed).described()).encode(), digest_size=16).hexdigest()
 
 
-# Given arrays leave nothing to draw.
-_NOBODY = np.random.RandomState(0)
+def _check_fits(reached: Reached, setup: Setup) -> None:
+    """Raise ValueError where a file is of this call by its own account alone."""
+    net, problem = reached.net, setup.problem
+    epochs = net.n_epochs - setup.before.n_epochs
+    if (net.sizes, net.dtype) != (problem.sizes, setup.samples.targets.values.dtype) or not 0 <= epochs <= setup.epochs:
+        raise ValueError("its net is not one of this call; give another file")
+    state = net._training
+    if not reached.ended and (state is None or state.problem.solver != problem.solver):
+        raise ValueError("it holds no state of this training; give another file")
+    if isinstance(setup.seed, Random) and reached.random.is_legacy != isinstance(setup.seed, np.random.RandomState):
+        raise ValueError("its random numbers are not of the seed's kind; give another file")
 
 
-def _digest(*arrays: NDArray[Any]) -> str:
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, and arrays of one, as Python's own."""
+    return value.item() if isinstance(value, np.generic | np.ndarray) else operator.index(value)
+
+
+def _digest(*parts: NDArray[Any] | str) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            digest.update(f"{part.dtype.str} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
     return DIGEST + digest.hexdigest()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,12 +82,12 @@ def fit(setup: Setup) -> Network:
 
 def _with_checkpoint(setup: Setup, path: Path, interrupts: Interrupts) -> tuple[Network, str | None]:
     """Go on from what the file has of this call, and keep there what is reached."""
-    with interrupts.raised():
-        seed = described_seed(setup.seed)
+    seed = described_seed(setup.seed)
+    with interrupts.raised(), _as_it_was_after_errors(setup.seed):
         drawn = draw(setup)
-        call = described_call(setup, seed, drawn.validated, rates_of(setup))
+        call = described_call(setup, seed, drawn.held, rates_of(setup))
         checkpoint = Checkpoint(path, setup.checkpoint_seconds, call)
-        reached = checkpoint.read()
+        reached = checkpoint.read(setup)
         if reached is not None and reached.ended:
             if isinstance(setup.seed, Random):
                 reached.random.put_into(setup.seed)
@@ -99,6 +101,18 @@ def _with_checkpoint(setup: Setup, path: Path, interrupts: Interrupts) -> tuple[
     if isinstance(setup.seed, Random) and drawn.random is not setup.seed:
         Remembered(drawn.random).put_into(setup.seed)
     return net, message
+
+
+@contextmanager
+def _as_it_was_after_errors(seed: Any) -> Iterator[None]:
+    """What was drawn from a source of random numbers is taken back where an error follows: the call can be made again."""
+    before = Remembered(seed) if isinstance(seed, Random) else None
+    try:
+        yield
+    except BaseException:
+        if before is not None:
+            before.put_into(seed)
+        raise
 
 
 def draw(setup: Setup) -> Drawn:
@@ -149,12 +163,17 @@ def trained(
     loop.job.interrupts, loop.job.keep = interrupts or Interrupts(), keeper
     loop.job.start = drawn.start.params
     loop.job.explain = lambda epochs: why_diverged(drawn, rates, epochs, run.snapshot().step - drawn.start.step)
-    loop.train()
+    try:
+        loop.train()
+    except BaseException:
+        if keeper is not None:
+            keeper.rescue()
+        raise
     batches.settle(run.done)
-    net, message = reached_by(loop, drawn), loop.warning()
+    net = reached_by(loop, drawn)
     if keeper is not None:
-        keeper.end(loop, net, message)
-    return net, message
+        keeper.end(loop, net)
+    return net, loop.warning()
 
 
 def reached_by(loop: Loop, drawn: Drawn) -> Network:
@@ -284,7 +303,8 @@ def described(setup: Setup, params: Array, curves: tuple[Array, Array, Array], s
     """The net of these parameters."""
     problem, kind = setup.problem, setup.samples.targets.kind
     losses, validation, scores = curves
-    validated = scores.size > 0 and bool(np.isfinite(scores).any())
+    # Epochs without validation have NaN; a score may be infinite, or NaN beside a loss that is none.
+    validated = not (np.isnan(validation).all() and np.isnan(scores).all())
     return Network(
         problem.sizes, problem.activations, problem.loss, params, kind.classes, kind.flat, losses,
         validation if validated else None, scores if validated else None, status=status,

@@ -179,13 +179,16 @@ def _checked_path(path: Any) -> Path | None:
     """Where the checkpoint is; TypeError or ValueError where there can be no file."""
     if path is None:
         return None
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise TypeError(f"checkpoint={path!r}: give the path of a file, or None")
-    place = Path(path)
-    if place.is_dir() or not place.absolute().parent.is_dir():
-        what = "is a folder" if place.is_dir() else "is in no folder that there is"
+    # Where it is now: a callback may change the working directory.
+    place = Path(os.path.realpath(path))
+    if (place.exists() and not place.is_file()) or not place.parent.is_dir():
+        what = "is in no folder that there is"
+        if place.exists():
+            what = "is a folder" if place.is_dir() else "is no regular file"
         raise ValueError(f"checkpoint={str(path)!r} {what}; give the path of a file")
-    if not os.access(place.absolute().parent, os.W_OK):
+    if not os.access(place.parent, os.W_OK):
         raise ValueError(f"checkpoint={str(path)!r}: its folder cannot be written; give another file")
     return place
 
