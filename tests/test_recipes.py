@@ -19,6 +19,7 @@ NEEDED = {
     "Early stopping, with its curves": (0.94, None),
     "Dropout against overfitting": (0.90, 0.03),
     "Going on with a training": (0.95, None),
+    "A long training that survives its process": (0.95, None),
 }
 
 

@@ -49,6 +49,7 @@ WHEN_NEEDED = {
     ("export", "kernels"),
     ("fitting", "kernels"),
     ("fitting", "reference"),
+    ("stored_state", "reference"),
 }
 # Those that are only imported when there is something to train.
 WITH_ENGINES = {"bench", "check", "estimators", "sweep"}

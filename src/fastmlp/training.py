@@ -159,7 +159,8 @@ def train(
     start : Network or None
         Go on from this net, its optimiser's state and its random numbers, which `seed`, if given, replaces: k epochs and
         then n - k give the bits that n do. Curves and the numbers of epochs go on too; `hidden`, `activation`, `loss`,
-        `dtype` and labels are those of the net. A loaded net has its parameters alone to go on from.
+        `dtype` and labels are those of the net. One loaded from a file goes on so if it was saved with `training=True`;
+        else there are its parameters alone to go on from.
     callback : function or None
         Called with a :class:`fastmlp.loop.Epoch` after every `callback_every` epochs; stops the training by returning True.
     progress : bool
@@ -173,6 +174,9 @@ def train(
         A file to keep what has been reached, written whole at the end of an epoch. The same call again goes on from there,
         whatever ended the one before, Ctrl-C and `max_seconds` among others, and comes to the bits of a training without a
         break; one that had come to its end gives the same net again. The file is one that :func:`fastmlp.load` reads.
+        Another call is refused: only `callback`, `callback_every`, `max_seconds`, `progress`, `threads` and
+        `checkpoint_seconds` may differ. A random source has to stand where it stood, and of a `metric` that is a function
+        the name is compared. L-BFGS makes its iterations again before it goes on.
     checkpoint_seconds : float from 0 on
         How long to train, at least, before the file is written again.
 

@@ -283,7 +283,7 @@ class Sweep(Sequence[Network | None]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sweep:
-        """Read a sweep that `save` wrote; as of any loaded net, training goes on from the parameters alone.
+        """Read a sweep that `save` wrote; as of a net saved without its training, it goes on from the parameters alone.
 
         Raises
         ------
