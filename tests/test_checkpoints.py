@@ -346,6 +346,33 @@ def test_evaluations_that_are_used_up_are_told_of_alike(blobs, path):
     assert [str(one.message) for one in again] == [str(one.message) for one in told]
 
 
+@by_case
+@by_engine
+def test_interrupted_before_the_first_epoch(blobs, path, monkeypatch, options, engine):
+    """While kernels compile: what has been drawn is kept."""
+    from fastmlp import reference
+    from fastmlp.kernels.run import Run
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    options, make_seed = settled({**options, "engine": engine})
+    options.pop("callback_every", None)
+    whole = train(*blobs, seed=make_seed(), **options)
+    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="interrupted in epoch 1 of 9"):
+        patch.setattr({"kernels": Run, "reference": reference.Run}[engine], "compile", interrupted)
+        train(*blobs, seed=make_seed(), checkpoint=path, **options)
+    assert fastmlp.load(path).n_epochs == 0
+    assert bits(train(*blobs, seed=make_seed(), checkpoint=path, **options)) == bits(whole)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("patience", [None, 1])
+@pytest.mark.parametrize("validation", [None, 0.3])
+def test_least_numbers(blobs, path, epochs, patience, validation):
+    check(*blobs, path, {"hidden": (), "epochs": epochs, "patience": patience, "validation": validation, "tol": 9.0})
+
+
 @pytest.mark.parametrize("when", ["begin", "middle"])
 @by_engine
 def test_interrupted_within_an_epoch(blobs, path, monkeypatch, engine, when):
