@@ -263,21 +263,36 @@ def test_ends_are_ends(blobs, path):
 
 @by_dtype
 @by_engine
-def test_divergence_is_an_end(curve, path, dtype, engine):
+@pytest.mark.parametrize("rate", ["large", "largest"])
+def test_divergence_is_an_end(curve, path, monkeypatch, dtype, engine, rate):
     """Its warning comes again, and it is come to from any epoch: the net before the last update is given out."""
     options = {
-        "hidden": 4, "solver": "sgd", "learning_rate": 9.0, "activation": "identity", "batch_size": None, "dtype": dtype,
-        "engine": engine, "epochs": EPOCHS, "seed": 1,
+        "hidden": (), "solver": "sgd", "batch_size": None, "dtype": dtype, "engine": engine, "epochs": EPOCHS, "seed": 1,
+        "learning_rate": 0.9 * float(np.finfo(dtype).max) ** (1 / 8 if rate == "large" else 1),
+        # Chunks end where epochs do.
+        "callback": lambda epoch: None,
     }  # fmt: skip
     X, y = curve
+    y = y if rate == "large" else 100 * y
     with pytest.warns(RuntimeWarning, match="the objective is not finite in epoch") as told:
         whole = train(X, y, **options)
-    assert 1 < whole.n_epochs < EPOCHS
+    assert 2 < whole.n_epochs < EPOCHS if rate == "large" else whole.n_epochs == 1
+    keep = checkpoints.Keeper.__call__
     for epochs in range(1, whole.n_epochs + 1):
-        assert broken(X, y, path, epochs, **options).status in ("interrupted", "diverged")
+
+        def keep_and_die(self, loop, epochs=epochs):
+            keep(self, loop)
+            if loop.done == epochs:
+                raise SystemExit
+
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(checkpoints.Keeper, "__call__", keep_and_die)
+            train(X, y, checkpoint=path, checkpoint_seconds=0, **options)
+        # Parameters that are infinite are not written.
+        assert path.exists() == (rate == "large")
         for _ in range(2):
             with pytest.warns(RuntimeWarning) as again:
-                net = train(X, y, checkpoint=path, **options)
+                net = train(X, y, checkpoint=path, checkpoint_seconds=0, **options)
             assert (bits(net), net.status) == (bits(whole), "diverged")
             assert [str(one.message) for one in again] == [str(one.message) for one in told]
         path.unlink()
