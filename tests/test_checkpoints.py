@@ -285,9 +285,10 @@ def test_divergence_is_an_end(curve, path, monkeypatch, dtype, engine, rate):
             if loop.done == epochs:
                 raise SystemExit
 
-        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        with monkeypatch.context() as patch:
             patch.setattr(checkpoints.Keeper, "__call__", keep_and_die)
-            train(X, y, checkpoint=path, checkpoint_seconds=0, **options)
+            with pytest.raises(SystemExit):
+                train(X, y, checkpoint=path, checkpoint_seconds=0, **options)
         # Parameters that are infinite are not written.
         assert path.exists() == (rate == "large")
         for _ in range(2):
@@ -374,9 +375,10 @@ def test_interrupted_before_the_first_epoch(blobs, path, monkeypatch, options, e
     options, make_seed = settled({**options, "engine": engine})
     options.pop("callback_every", None)
     whole = train(*blobs, seed=make_seed(), **options)
-    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="interrupted in epoch 1 of 9"):
+    with monkeypatch.context() as patch:
         patch.setattr({"kernels": Run, "reference": reference.Run}[engine], "compile", interrupted)
-        train(*blobs, seed=make_seed(), checkpoint=path, **options)
+        with pytest.warns(RuntimeWarning, match="interrupted in epoch 1 of 9"):
+            train(*blobs, seed=make_seed(), checkpoint=path, **options)
     assert fastmlp.load(path).n_epochs == 0
     assert bits(train(*blobs, seed=make_seed(), checkpoint=path, **options)) == bits(whole)
 
