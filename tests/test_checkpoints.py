@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import batches, checkpoints, inputs, loop, schedules, train
+from fastmlp import batches, checkpoints, fitting, inputs, loop, schedules, train
 from fastmlp.lbfgs import HaltedError, Lbfgs
 from test_continuing import CASES, EPOCHS, bits, by_case, by_dtype, by_engine
 
@@ -500,18 +500,17 @@ def test_two_at_once_on_files_of_their_own(blobs, tmp_path):
 def test_it_costs_little_where_a_net_is_large(path, monkeypatch):
     """What is kept in memory takes no more than its share of the time, however often it may be kept."""
     monkeypatch.setattr(checkpoints, "SECONDS_IN_MEMORY", 0.0)
-    keep, taken = checkpoints.Keeper._take, []
+    reach, reached = fitting.reached_by, []
 
-    def timed(self, loop):
-        begin = time.perf_counter()
-        time.sleep(0.01)
-        keep(self, loop)
-        taken.append(time.perf_counter() - begin)
+    def slow(loop, drawn):
+        reached.append(loop.done)
+        time.sleep(0.05)
+        return reach(loop, drawn)
 
-    monkeypatch.setattr(checkpoints.Keeper, "_take", timed)
-    random = np.random.default_rng(3)
-    X = random.standard_normal((100, 100)).astype(np.float32)
-    train(X, X[:, :1], 1000, epochs=20, checkpoint=path, callback=lambda epoch: time.sleep(0.01), seed=0)
-    assert len(taken) <= 5
+    monkeypatch.setattr(fitting, "reached_by", slow)
+    X = np.random.default_rng(3).standard_normal((100, 100)).astype(np.float32)
+    train(X, X[:, :1], 1000, epochs=20, checkpoint=path, callback=lambda epoch: time.sleep(0.001), seed=0)
+    # At the first, and at the end; the next would be due after 2.5 seconds.
+    assert len(reached) <= 3
     # Parameters, those before the last update, and two moments.
     assert path.stat().st_size < 5.1 * 4 * 102_001
