@@ -376,6 +376,7 @@ def test_interrupted_before_the_first_epoch(blobs, path, monkeypatch, options, e
     options.pop("callback_every", None)
     whole = train(*blobs, seed=make_seed(), **options)
     with monkeypatch.context() as patch:
+        patch.setattr({"kernels": Run, "reference": reference.Run}[engine], "is_compiled", False)
         patch.setattr({"kernels": Run, "reference": reference.Run}[engine], "compile", interrupted)
         with pytest.warns(RuntimeWarning, match="interrupted in epoch 1 of 9"):
             train(*blobs, seed=make_seed(), checkpoint=path, **options)

@@ -170,7 +170,7 @@ def test_an_objective_that_is_not_finite_at_the_start(curve, engine):
     X, y = curve
     with pytest.warns(RuntimeWarning, match="the objective is not finite in epoch 1 of 5") as caught:
         net = train(X, y * 1e300, 4, solver="lbfgs", epochs=5, seed=0, engine=engine)
-    assert [str(warning.message) for warning in caught[1:]] == []
+    assert [warning.category for warning in caught] == [UserWarning, RuntimeWarning]
     assert (net.status, net.n_epochs) == ("diverged", 0)
     np.testing.assert_array_equal(net.params, start_params("glorot_uniform", net.sizes, np.random.default_rng(0)))
 

@@ -196,9 +196,9 @@ def saved(blobs):
 def changed(net, path, change):
     """A file that was changed, with a digest that is right."""
     net.save(path, training=True)
-    header, arrays = storage.read(path, storage.NET, storage.FORMAT)
+    header, arrays = storage.read(path, storage.NET, storage.FORMAT, storage._check_net)
     change(header, arrays)
-    return storage.write(path, storage.NET, header, arrays)
+    return storage.write(path, storage.NET, header, arrays, storage._check_net)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value|divide by zero")

@@ -192,7 +192,7 @@ def described_call(setup: Setup, seed: Any, held: Held | None, rates: NDArray[An
     TypeError
         If there are labels, or random numbers to go on with, that cannot be written.
     """
-    from fastmlp.storage import described_labels
+    from fastmlp.labels import described_labels
 
     problem, samples, targets = setup.problem, setup.samples, setup.samples.targets
     schedule = named(setup.schedule, setup.epochs)

@@ -84,7 +84,7 @@ def _with_checkpoint(setup: Setup, path: Path, interrupts: Interrupts) -> tuple[
     """Go on from what the file has of this call, and keep there what is reached."""
     seed = described_seed(setup.seed)
     with interrupts.raised(), _as_it_was_after_errors(setup.seed):
-        drawn = draw(setup)
+        drawn = whole = draw(setup)
         call = described_call(setup, seed, drawn.held, rates_of(setup))
         checkpoint = Checkpoint(path, setup.checkpoint_seconds, call)
         reached = checkpoint.read(setup)
@@ -97,7 +97,9 @@ def _with_checkpoint(setup: Setup, path: Path, interrupts: Interrupts) -> tuple[
             drawn = draw(
                 replace(setup, before=Before(reached.net), seed=None, epochs=setup.epochs - epochs, epochs_before=epochs)
             )
-    net, message = trained(drawn, interrupts=interrupts, checkpoint=checkpoint)
+    net, message = trained(
+        drawn, interrupts=interrupts, checkpoint=checkpoint, whole=whole if setup.seed is not None else None
+    )
     if isinstance(setup.seed, Random) and drawn.random is not setup.seed:
         Remembered(drawn.random).put_into(setup.seed)
     return net, message
@@ -146,9 +148,10 @@ def trained(
     halted: Halted = lambda: None,
     interrupts: Interrupts | None = None,
     checkpoint: Checkpoint | None = None,
+    whole: Drawn | None = None,
 ) -> tuple[Network, str | None]:
-    """The net that a training comes to, and what to warn of, if anything."""
-    setup = drawn.setup
+    """The net that a training comes to, and what to warn of, if anything; `whole` is what it is the rest of."""
+    setup, begun = drawn.setup, whole or drawn
     samples, batches, engine = setup.samples, _batches(drawn), _engine(setup.engine)
     rates = rates_of(setup)
     run = engine(
@@ -161,8 +164,10 @@ def trained(
     loop = _loop(setup, run, batches, rates, evaluator, halted)
     keeper = None if checkpoint is None else Keeper(checkpoint, drawn.random, lambda loop: reached_by(loop, drawn))
     loop.job.interrupts, loop.job.keep = interrupts or Interrupts(), keeper
-    loop.job.start = drawn.start.params
-    loop.job.explain = lambda epochs: why_diverged(drawn, rates, epochs, run.snapshot().step - drawn.start.step)
+    loop.job.start = begun.start.params
+    loop.job.explain = lambda epochs: why_diverged(
+        begun, rates_of(begun.setup), epochs + setup.epochs_before, run.snapshot().step - begun.start.step
+    )
     try:
         loop.train()
     except BaseException:
