@@ -58,19 +58,18 @@ def test_kills(trials, count, tmp_path):
         for turn in range(10_000):
             name = list(CALLS)[turn % len(CALLS)]
             path, broken = tmp_path / f"{turn}.safetensors", 0
+            call = {**CALLS[name], "checkpoint": path, "checkpoint_seconds": 0}
             while True:
-                child = Child(
-                    lambda name=name, path=path: bits(trained(CALLS[name], checkpoint=path, checkpoint_seconds=0))
-                )
+                child = Child(lambda call=call: bits(trained(call)))
                 # Each goes on from where the one before was, so that one comes to the end.
                 time.sleep(chance.uniform(0, seconds[name] * (1 + broken / 10)))
                 child.send(signal.SIGKILL)
                 code, _, came = child.end()
                 if code == 0:
                     break
+                assert code == -signal.SIGKILL, "the child failed by itself"
                 broken += 1
                 with whole.case(f"{name}, kill {broken}"):
-                    assert code == -signal.SIGKILL
                     if path.exists():
                         assert np.isfinite(load(path).predict_proba(X)).all()
             kills += broken

@@ -311,6 +311,9 @@ class Sweep(Sequence[Network | None]):
                 place, message = min(self.messages.items(), key=lambda item: item[0])
                 why = f"see Sweep.messages; the first, configs[{place}]: {message}"
             told.append(f"{diverged} {n_nets} diverged{', ' if self.messages else ': '}{why}")
+        cut_off = sum(net is not None and net.status == "interrupted" for net in self._networks)
+        if cut_off:
+            told.append(f"{cut_off} {n_nets} were interrupted: they are as far as they had come")
         idle = Counter(
             status
             for place, (net, status) in enumerate(zip(self._networks, self.statuses, strict=True))
