@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import Sweep, load
+from data import make_golden
+from fastmlp import Sweep, load, train
 from fastmlp.options import Activation, Loss
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 EXPECTED = np.load(FOLDER / "expected.npz")
 X = EXPECTED["X"]
-NETS = sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem != "sweep")
+TRAININGS = sorted(path.stem for path in FOLDER.glob("training-*.safetensors"))
+NETS = sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem not in ("sweep", *TRAININGS))
+GONE_ON = np.load(FOLDER / "expected-trainings.npz")
 # Machines add up in an order of their own.
 CLOSE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-13}
 
@@ -28,6 +31,20 @@ def test_nets(name):
         assert net.predict(X).astype("U").tolist() == EXPECTED[f"{name}.predicted"].tolist()
     assert net.n_epochs == len(net.loss_curve) == 6
     assert net.status == "finished"
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_trainings_go_on(name):
+    net, options = load(FOLDER / f"{name}.safetensors"), {**make_golden.COMMON, **make_golden.TRAININGS[name]}
+    assert net.params.tobytes() == GONE_ON[f"{name}.params"].tobytes()
+    options |= {"epochs": make_golden.ON, "seed": None}
+    again = train(X, make_golden.KINDS, start=net, **options)
+    close = 100 * CLOSE[net.dtype]
+    np.testing.assert_allclose(again.params, GONE_ON[f"{name}.on"], rtol=close, atol=close)
+    # Without its training it would go elsewhere.
+    net._training = None
+    other = train(X, make_golden.KINDS, start=net, **{**options, "seed": 1})
+    assert np.abs(other.params - again.params).max() > 10 * close
 
 
 def test_labels_keep_their_types():

@@ -27,6 +27,28 @@ NETS = {
 }
 
 
+# Saved with their training, gone on from for so many epochs.
+ON = 4
+TRAININGS = {
+    "training-adam": {"validation": 0.3, "dropout": 0.2, "l1": 1e-3},
+    "training-legacy": {"seed": np.random.RandomState(3), "solver": "sgd", "momentum": 0.9, "dtype": "float32"},
+    "training-philox": {"seed": np.random.Generator(np.random.Philox(5)), "shuffle": "blocks", "solver": "rmsprop"},
+    "training-lbfgs": {"solver": "lbfgs", "batch_size": None, "l2": 0.01},
+}
+
+
+def write_trainings() -> None:
+    """Those that came with checkpoints, beside the others."""
+    expected = {}
+    for name, options in TRAININGS.items():
+        net = train(X, KINDS, **{**COMMON, **options})
+        net.save(HERE / f"{name}.safetensors", training=True)
+        again = {**COMMON, **options, "epochs": ON, "seed": None, "hidden": COMMON["hidden"]}
+        expected[f"{name}.params"] = net.params
+        expected[f"{name}.on"] = train(X, KINDS, start=net, **again).params
+    np.savez_compressed(HERE / "expected-trainings.npz", **expected)
+
+
 def main() -> None:
     HERE.mkdir(exist_ok=True)
     expected = {"X": X}
@@ -44,3 +66,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    write_trainings()
