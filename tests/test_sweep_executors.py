@@ -519,6 +519,7 @@ def ended(samples, configs, after, executor, **options):
     return sweep
 
 
+@pytest.mark.filterwarnings("ignore:.* nets were interrupted:RuntimeWarning")
 @pytest.mark.parametrize("configs", [SHORT, ENDLESS], ids=["short", "endless"])
 def test_ctrl_c_returns_at_once(executor, configs, samples):
     train_many(*samples, SHORT[:4], executor=executor)
@@ -553,6 +554,7 @@ def test_a_limit_of_time(executor, configs, samples):
     assert is_free(executor)
 
 
+@pytest.mark.filterwarnings("ignore:.* nets were interrupted:RuntimeWarning")
 @pytest.mark.parametrize("how", ["interrupted", "out of time"])
 def test_nets_in_progress_are_kept(executor, how, samples, monkeypatch):
     """As far as they come in time; here they have all the time they want."""

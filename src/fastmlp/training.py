@@ -183,9 +183,9 @@ def train(
     Returns
     -------
     Network
-        On Ctrl-C the net trained so far, with a warning. Where the objective becomes NaN or infinite, the last net whose
-        objective was finite, with a warning that names the cause and the remedy. With validation the best one in either
-        case.
+        On Ctrl-C, within half a second, the net trained so far, with a warning; KeyboardInterrupt where no work had begun.
+        Where the objective becomes NaN or infinite, the last net whose objective was finite, with a warning that names the
+        cause and the remedy. With validation the best one in either case.
 
     Raises
     ------
