@@ -146,6 +146,9 @@ class Watch:
             outcome.seconds += 0 if before is None else before.seconds
             self.outcomes[outcome.place] = outcome
         self.report(len(self.outcomes))
-        said = [] if self.callback is None else [self.callback(outcome) for outcome in finished]
+        if self.callback is None:
+            return
+        with self.halt.interrupts.raised():
+            said = [self.callback(outcome) for outcome in finished]
         if any(isinstance(word, bool | np.bool_) and word for word in said):
             self.halt.say("stopped by callback")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+from fastmlp.interrupts import Interrupts
+
 
 class Halt:
     """Asked after each chunk of a training; several share it.
@@ -12,11 +14,16 @@ class Halt:
     Parameters
     ----------
     max_seconds : from now on, for all together.
+
+    Attributes
+    ----------
+    interrupts : tell of Ctrl-C, which ends them too.
     """
 
     def __init__(self, max_seconds: float = math.inf) -> None:
         self._deadline = time.monotonic() + max_seconds
         self._status: str | None = None
+        self.interrupts = Interrupts()
 
     def say(self, status: str) -> None:
         """End all trainings with this status, unless one has been said before."""
@@ -28,6 +35,8 @@ class Halt:
 
     def __call__(self) -> str | None:
         """The status to end with, or None."""
+        if self._status is None and self.interrupts.heard:
+            self._status = "interrupted"
         if self._status is None and time.monotonic() > self._deadline:
             self._status = "out of time"
         return self._status

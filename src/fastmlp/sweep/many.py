@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.arguments import real, truth, whole
+from fastmlp.interrupts import noted
+from fastmlp.notices import warn
 from fastmlp.progress import counting
 from fastmlp.samples import Source
 from fastmlp.sweep.configs import Config, check_names, expanded, settle_seeds
@@ -107,16 +109,17 @@ def train_many(
     ladder = None if halving is None else Halving(halving, tasks, nets, common)
 
     def crew_for(some: Sequence[Task], asked: Sequence[Config]) -> Crew | Remote:
-        if executor is None:
-            return crew_of(some, n_threads, halt, progress or callback is not None)
-        return Remote(executor, some, source, common, asked, chosen, n_threads, halt)
+        with halt.interrupts.raised():
+            if executor is None:
+                return crew_of(some, n_threads, halt, progress or callback is not None)
+            return Remote(executor, some, source, common, asked, chosen, n_threads, halt)
 
     outcomes: dict[int, Outcome] = {}
 
     def train_to(asked: dict[int, Config]) -> None:
         watch.over(crew_for(*_on_rung(setups, nets, seeds, chosen, asked)))
 
-    with counting(progress, len(nets)) as report:
+    with noted() as halt.interrupts, counting(progress, len(nets)) as report:
         watch = Watch(outcomes, report, callback, halt)
         try:
             watch.note(failed)
@@ -124,9 +127,11 @@ def train_many(
                 watch.over(crew_for(tasks, nets))
             else:
                 ladder.climb(train_to, outcomes, halt)
-        except KeyboardInterrupt:  # between two rungs
+        except KeyboardInterrupt:  # while kernels are compiled, or between two rungs
             halt.say("interrupted")
-    sweep = Sweep(nets, common, [outcomes.get(place) or missing(place, halt()) for place in range(len(nets))])
+        sweep = Sweep(nets, common, [outcomes.get(place) or missing(place, halt()) for place in range(len(nets))])
+    if halt.interrupts.heard and "interrupted" not in sweep.statuses:
+        warn("interrupted when all nets had been trained", RuntimeWarning)
     sweep.warn()
     return sweep
 
