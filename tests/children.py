@@ -5,6 +5,7 @@ import pickle
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,10 @@ class Child:
                     told = KeyboardInterrupt
                 pickle.dump((time.monotonic(), told), file)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
 
     def send(self, number: int) -> float:

@@ -384,6 +384,18 @@ def test_interrupted_before_the_first_epoch(blobs, path, monkeypatch, options, e
     assert bits(train(*blobs, seed=make_seed(), checkpoint=path, **options)) == bits(whole)
 
 
+@pytest.mark.parametrize("schedule", [None, "constant", "cosine", "step", "adaptive", "invscaling"])
+def test_killed_between_the_last_epoch_and_the_end(blobs, path, monkeypatch, schedule):
+    options = {"hidden": 3, "epochs": 4, "schedule": schedule, "seed": 1}
+    whole = train(*blobs, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Keeper, "end", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            train(*blobs, checkpoint=path, checkpoint_seconds=0, callback=lambda epoch: None, **options)
+    assert fastmlp.load(path).n_epochs == 4
+    assert bits(train(*blobs, checkpoint=path, **options)) == bits(whole)
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 @pytest.mark.parametrize("patience", [None, 1])
 @pytest.mark.parametrize("validation", [None, 0.3])

@@ -273,7 +273,7 @@ def _loop(
     halted: Halted,
 ) -> Loop:
     before, state, samples = setup.before, setup.before.state, setup.samples
-    adaptive = schedules.named(setup.schedule, setup.epochs)
+    adaptive = schedules.named(setup.schedule, setup.epochs + setup.epochs_before)
     best = Best() if state is None or evaluator is None else state.best
     job = Job(
         run=run,
