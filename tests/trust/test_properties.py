@@ -17,7 +17,7 @@ from table import TOLERANCES, relative_error
 LAWS = {}
 pytestmark = [
     # Of few rows one column may spread a hundred times as wide as another.
-    pytest.mark.filterwarnings("ignore:X: .*spread:UserWarning", "ignore:y.* reach:UserWarning"),
+    pytest.mark.filterwarnings("ignore:X. .*spread:UserWarning", "ignore:y.* reach:UserWarning"),
     # Of the exponential outputs of larger nets, even at such a rate.
     pytest.mark.filterwarnings("ignore:the objective is not finite:RuntimeWarning"),
     pytest.mark.long,
