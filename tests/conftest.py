@@ -64,6 +64,13 @@ def no_work(no_work_after):
     no_work_after()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _sigint_is_heard():
+    """A shell begins jobs in the background with SIGINT ignored, and so Python leaves it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def interrupts():
     """Ctrl-C raises KeyboardInterrupt, whatever tests before have made of it."""
