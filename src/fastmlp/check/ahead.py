@@ -7,10 +7,9 @@ import sys
 
 import numpy as np
 
+from fastmlp.cache import look
 from fastmlp.check.accuracy import DType
 from fastmlp.check.checks import SECTIONS, carry_out
-from fastmlp.check.facts import cache
-from fastmlp.kernels.cache import cache_folder, stamp
 from fastmlp.kernels.run import available_cores
 
 # Files that the checks need of the cache: six entry points, of which one draws row orders and has no dtype.
@@ -20,10 +19,8 @@ OTHER = "import numpy; from fastmlp.check.ahead import compile_for; compile_for(
 
 def is_needed() -> bool:
     """Whether the cache lacks kernels, and there are a core and a folder for another process to compile some."""
-    folder = cache_folder()
-    if folder is None or available_cores() < 2 or not cache()["usable"]:
-        return False
-    return len(list((folder / stamp()).glob("*.bin"))) < COMPILED
+    kept = look()
+    return available_cores() > 1 and kept.problem is None and len(kept.current) < COMPILED
 
 
 def compile_all() -> None:

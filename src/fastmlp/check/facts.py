@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from fastmlp.command_line import make_writable
+from fastmlp.cache import look
 from fastmlp.kernels import vectors
-from fastmlp.kernels.cache import cache_folder
 from fastmlp.kernels.run import available_cores
 from fastmlp.machine import cpu_name, versions
 
@@ -40,14 +39,8 @@ def facts() -> dict[str, Any]:
 
 def cache() -> dict[str, Any]:
     """Where compiled kernels are kept, and why not if that is so."""
-    folder, error = cache_folder(), ""
-    if folder is None:
-        return {"folder": "nowhere", "usable": False, "error": "there is no home folder"}
-    try:
-        make_writable(folder)
-    except OSError as found:
-        error = found.strerror or str(found)
-    return {"folder": str(folder), "usable": not error, "error": error}
+    kept = look()
+    return {"folder": str(kept.folder or "nowhere"), "usable": kept.problem is None, "error": kept.problem or ""}
 
 
 def blas() -> str:
