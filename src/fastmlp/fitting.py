@@ -258,8 +258,9 @@ def _orders(setup: Setup, random: Random, size: int) -> AnyOrders:
 def rates_of(setup: Setup) -> Array:
     """The learning rate of each epoch, as far as it is known before."""
     before, samples = setup.before, setup.samples
-    first, epochs = before.n_epochs - setup.epochs_before, setup.epochs + setup.epochs_before
-    rates = schedules.rates(setup.schedule, setup.learning_rate, epochs, first, samples.n_samples)[setup.epochs_before :]
+    first = before.n_epochs - setup.epochs_before
+    rates = schedules.rates(setup.schedule, setup.learning_rate, setup.epochs_asked, first, samples.n_samples)
+    rates = rates[setup.epochs_before :]
     in_dtype("learning_rate", rates, samples.targets.values.dtype)
     return rates
 
@@ -273,7 +274,7 @@ def _loop(
     halted: Halted,
 ) -> Loop:
     before, state, samples = setup.before, setup.before.state, setup.samples
-    adaptive = schedules.named(setup.schedule, setup.epochs + setup.epochs_before)
+    adaptive = schedules.named(setup.schedule, setup.epochs_asked)
     best = Best() if state is None or evaluator is None else state.best
     job = Job(
         run=run,

@@ -77,6 +77,11 @@ class Setup:
     # Epochs that an earlier call has done of those asked for.
     epochs_before: int = 0
 
+    @property
+    def epochs_asked(self) -> int:
+        """Epochs that were asked for, those that an earlier call has done among them."""
+        return self.epochs_before + self.epochs
+
 
 def set_up(source: Source, asked: Mapping[str, Any], chosen: NDArray[np.intp] | None = None) -> Setup:
     """Check what a training is asked for, all the parameters of ``train`` by name, and read its samples.
