@@ -1,3 +1,4 @@
+import os
 import signal
 
 import numpy as np
@@ -69,6 +70,12 @@ def _sigint_is_heard():
     """A shell begins jobs in the background with SIGINT ignored, and so Python leaves it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def quick_disk(monkeypatch):
+    """Files are written as ever, but nobody waits for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

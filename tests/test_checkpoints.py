@@ -1,7 +1,6 @@
 """Checkpoints: the same call again comes to the bits of a training without a break, whatever ended the one before."""
 
 import copy
-import os
 import runpy
 import signal
 import subprocess
@@ -39,9 +38,7 @@ BETWEEN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What a training has reached, in files: the bits of a training that goes on from them, and files that lie."""
 
-import os
 import warnings
 
 import numpy as np
@@ -14,9 +13,7 @@ GENERATORS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
 @pytest.fixture
